@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FIRST_CAP 256
+
+void buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){.max = max};
+}
+
+void buf_fini(struct buf *b)
+{
+	free(b->data);
+	*b = (struct buf){.max = b->max};
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+	size_t len = buf_len(b);
+	size_t cap = b->cap ? b->cap : FIRST_CAP;
+	char *data;
+
+	if (b->data && n <= b->cap - b->tail)
+		return b->data + b->tail;
+	if (n > b->max || len > b->max - n) {
+		b->failed = true;
+		return NULL;
+	}
+	if (b->head) {
+		memmove(b->data, b->data + b->head, len);
+		b->head = 0;
+		b->tail = len;
+		if (n <= b->cap - len)
+			return b->data + len;
+	}
+	while (cap < len + n)
+		cap *= 2;
+	if (cap > b->max)
+		cap = b->max;
+	data = realloc(b->data, cap);
+	if (!data) {
+		b->failed = true;
+		return NULL;
+	}
+	b->data = data;
+	b->cap = cap;
+	return data + b->tail;
+}
+
+int buf_append(struct buf *b, const void *p, size_t n)
+{
+	char *at;
+
+	if (n == 0)
+		return 0;
+	at = buf_reserve(b, n);
+	if (!at)
+		return -ENOBUFS;
+	memcpy(at, p, n);
+	b->tail += n;
+	return 0;
+}
+
+int buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	char *at;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return -EINVAL;
+	at = buf_reserve(b, (size_t)n + 1);
+	if (!at)
+		return -ENOBUFS;
+	va_start(ap, fmt);
+	vsnprintf(at, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->tail += (size_t)n;
+	return 0;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration as C sees it: what the option tables of conf/load.c fill from one YAML file. Everything
+ * lives in the arena of its struct config and is constant once loaded. Durations are nanoseconds, sizes
+ * bytes, rates events a second.
+ */
+#ifndef CONF_CONFIG_H
+#define CONF_CONFIG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/slice.h"
+
+struct conf_node; /* conf/node.h */
+
+/* An address with an optional prefix, host bits cleared (the loader refuses set ones with a hint). */
+struct conf_cidr {
+	int family; /* AF_INET, AF_INET6 */
+	uint8_t addr[16];
+	uint8_t prefixlen;
+};
+
+struct conf_strings {
+	struct slice *items;
+	size_t n;
+};
+
+struct conf_cidrs {
+	struct conf_cidr *items;
+	size_t n;
+};
+
+struct conf_sockaddr {
+	struct sockaddr_storage ss;
+	socklen_t len;
+	struct slice text; /* as in the file */
+};
+
+enum conf_xdp_mode { CONF_XDP_AUTO, CONF_XDP_NATIVE, CONF_XDP_GENERIC };
+enum conf_syn_mode { CONF_SYN_OFF, CONF_SYN_AUTO, CONF_SYN_ALWAYS };
+
+struct conf_interface {
+	struct slice name;
+	enum conf_xdp_mode mode;
+};
+
+struct conf_edge {
+	bool present; /* false: no packet plane, sluiced runs alone */
+	struct conf_interface *interfaces;
+	size_t n_interfaces;
+	uint16_t *ports; /* protected TCP ports; default: those of the public listeners */
+	size_t n_ports;
+	struct conf_cidrs allow;
+	struct conf_cidrs deny;
+	struct {
+		enum conf_syn_mode mode; /* default: off */
+		uint64_t threshold;	 /* SYNs a second before "auto" answers with cookies; 10k/s */
+	} syn_flood;
+	struct {
+		uint64_t rate;	/* packets a second; 0: no limit */
+		uint64_t burst; /* packets; default: 2 * rate */
+	} rate_limit;
+};
+
+enum conf_role { CONF_ROLE_PUBLIC, CONF_ROLE_ADMIN };
+
+struct conf_listener {
+	struct slice name;
+	struct conf_sockaddr address;
+	enum conf_role role; /* default: public */
+	struct {
+		uint64_t headers; /* from the first byte to the end of the head; 10s */
+		uint64_t idle;	  /* between requests, and without progress in a body; 60s */
+	} timeouts;
+	struct {
+		uint64_t connections; /* at most, over all workers; 65536 */
+		uint64_t headers;     /* bytes of a request head; 16KiB */
+		uint64_t requests;    /* a connection, 0: no limit; 0 */
+	} limits;
+};
+
+struct conf_endpoint {
+	struct slice url; /* as in the file, http://host:port, host an IP address (for now) */
+	struct conf_sockaddr address;
+	struct slice authority; /* host:port, for the Host header unless preserved */
+	uint64_t weight;	/* 1..1000, default 1 */
+};
+
+struct conf_service {
+	struct slice name;
+	struct conf_endpoint *endpoints;
+	size_t n_endpoints;
+	struct {
+		uint64_t connect; /* 5s */
+		uint64_t request; /* until the response head, connecting included; 15s */
+		uint64_t idle;	  /* of a pooled connection; 60s */
+	} timeouts;
+	struct {
+		uint64_t connections; /* over all workers; 1024 */
+		uint64_t pending;     /* requests waiting for a connection; 1024 */
+	} limits;
+};
+
+/* One element of a filters: list, not yet compiled: the filter registry knows the name and its options. */
+struct conf_filter {
+	struct slice name;
+	const struct conf_node *node; /* the filter's options (a map, possibly empty) */
+};
+
+struct conf_filters {
+	struct conf_filter *items;
+	size_t n;
+};
+
+/* A name and the value it must have; empty value with any set: only presence. */
+struct conf_pair {
+	struct slice name; /* header names in lower case */
+	struct slice value;
+	bool any; /* value is "*": present with any value */
+};
+
+struct conf_pairs {
+	struct conf_pair *items;
+	size_t n;
+};
+
+struct conf_match {
+	struct conf_strings hosts; /* lower case, "*.example.com" allowed; empty: any */
+	struct slice path;	   /* "/exact", "/prefix/ *" (no space), "/users/{id}/posts"; default "/ *" */
+	struct conf_strings methods;
+	struct conf_pairs headers;
+	struct conf_pairs cookies;
+};
+
+struct conf_split {
+	size_t service;	 /* index into config.services */
+	uint64_t weight; /* 0..1000000; their sum is > 0 */
+};
+
+enum conf_sticky { CONF_STICKY_NONE, CONF_STICKY_HEADER, CONF_STICKY_COOKIE };
+
+struct conf_route {
+	struct slice name;
+	struct conf_match match;
+	struct conf_split *split; /* one element when to: names one service */
+	size_t n_split;
+	enum conf_sticky sticky;
+	struct slice sticky_name; /* header (lower case) or cookie */
+	struct slice strip_prefix;
+	bool preserve_host; /* false: Host becomes the endpoint's authority */
+	int64_t priority;   /* higher first; default 0 */
+	struct conf_filters filters;
+	const struct conf_node *node; /* for errors found later, when the route is compiled */
+};
+
+struct conf_key {
+	struct slice kid; /* may be empty */
+	struct slice algorithm;
+	struct slice public_key_file; /* PEM; resolved against the file's directory */
+	struct slice secret_file;     /* HMAC secret, raw bytes without one trailing newline */
+	const struct conf_node *node;
+};
+
+struct conf_issuer {
+	struct slice name;
+	struct slice issuer;	       /* the iss that a token must carry; empty: not checked */
+	struct conf_strings audiences; /* aud must hold one of them; empty: not checked */
+	struct conf_key *keys;
+	size_t n_keys;
+};
+
+struct config {
+	struct arena arena;
+	struct slice path;   /* of the file, as given */
+	uint64_t hash;	     /* of the text, to see that nothing changed */
+	uint64_t workers;    /* 0: one for each CPU that the process may run on */
+	uint64_t drain;	     /* how long SIGTERM waits for requests in flight; 30s */
+	struct conf_edge edge;
+	struct conf_listener *listeners;
+	size_t n_listeners;
+	struct conf_service *services;
+	size_t n_services;
+	struct conf_issuer *issuers;
+	size_t n_issuers;
+	struct conf_filters filters; /* for every route; a route's own filter of the same name replaces it */
+	struct conf_route *routes;
+	size_t n_routes;
+};
+
+#endif
