@@ -59,7 +59,7 @@ struct conf_edge {
 	struct conf_cidrs deny;
 	struct {
 		enum conf_syn_mode mode; /* default: off */
-		uint64_t threshold;	 /* SYNs a second before "auto" answers with cookies; 10k/s */
+		uint64_t threshold; /* SYNs a second before "auto" answers with cookies; 10k/s */
 	} syn_flood;
 	struct {
 		uint64_t rate;	/* packets a second; 0: no limit */
@@ -131,7 +131,8 @@ struct conf_pairs {
 
 struct conf_match {
 	struct conf_strings hosts; /* lower case, "*.example.com" allowed; empty: any */
-	struct slice path;	   /* "/exact", "/prefix/ *" (no space), "/users/{id}/posts"; default "/ *" */
+	struct slice
+		path; /* "/exact", "/prefix/ *" (no space), "/users/{id}/posts"; default "/ *" */
 	struct conf_strings methods;
 	struct conf_pairs headers;
 	struct conf_pairs cookies;
@@ -176,10 +177,10 @@ struct conf_issuer {
 
 struct config {
 	struct arena arena;
-	struct slice path;   /* of the file, as given */
-	uint64_t hash;	     /* of the text, to see that nothing changed */
-	uint64_t workers;    /* 0: one for each CPU that the process may run on */
-	uint64_t drain;	     /* how long SIGTERM waits for requests in flight; 30s */
+	struct slice path; /* of the file, as given */
+	uint64_t hash;	   /* of the text, to see that nothing changed */
+	uint64_t workers;  /* 0: one for each CPU that the process may run on */
+	uint64_t drain;	   /* how long SIGTERM waits for requests in flight; 30s */
 	struct conf_edge edge;
 	struct conf_listener *listeners;
 	size_t n_listeners;
@@ -187,7 +188,8 @@ struct config {
 	size_t n_services;
 	struct conf_issuer *issuers;
 	size_t n_issuers;
-	struct conf_filters filters; /* for every route; a route's own filter of the same name replaces it */
+	struct conf_filters
+		filters; /* for every route; a route's own filter of the same name replaces it */
 	struct conf_route *routes;
 	size_t n_routes;
 };
