@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/ring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+
+#define SQ_ENTRIES 4096
+#define CQ_ENTRIES 16384
+
+/* Newer than the liburing of Debian 12; each is used only where the kernel says that it knows it. */
+#define FEAT_NO_IOWAIT	(1U << 17)
+#define ENTER_NO_IOWAIT (1U << 7)
+
+static int setup_bufs(struct ring *r, struct error *err)
+{
+	struct io_uring_buf_reg reg = {.ring_entries = RING_BUF_COUNT, .bgid = RING_BUF_GROUP};
+	size_t ring_size = RING_BUF_COUNT * sizeof(struct io_uring_buf);
+	size_t size = (size_t)RING_BUF_COUNT * RING_BUF_SIZE;
+	int rc;
+
+	r->bufs = mmap(NULL, ring_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r->bufs == MAP_FAILED) {
+		r->bufs = NULL;
+		return error_sys(err, errno, "receive buffer ring");
+	}
+	r->buf_memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
+	if (r->buf_memory == MAP_FAILED) {
+		r->buf_memory = NULL;
+		return error_sys(err, errno, "receive buffers");
+	}
+	io_uring_buf_ring_init(r->bufs);
+	reg.ring_addr = (uintptr_t)r->bufs;
+	rc = io_uring_register_buf_ring(&r->uring, &reg, 0);
+	if (rc < 0)
+		return error_sys(err, -rc, "registering receive buffers");
+	for (unsigned int i = 0; i < RING_BUF_COUNT; i++)
+		ring_buf_put(r, i);
+	return 0;
+}
+
+int ring_init(struct ring *r, struct error *err)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_CLAMP,
+		.cq_entries = CQ_ENTRIES,
+	};
+	int rc;
+
+	memset(r, 0, sizeof(*r));
+	r->uring.ring_fd = -1;
+	rc = io_uring_queue_init_params(SQ_ENTRIES, &r->uring, &params);
+	if (rc == -EPERM || rc == -ENOSYS || rc == -EACCES)
+		return error_set(
+			err, -rc,
+			"io_uring is forbidden here (%s): set kernel.io_uring_disabled=0, or allow "
+			"io_uring_setup in the container's seccomp profile",
+			strerror(-rc));
+	if (rc < 0)
+		return error_sys(err, -rc, "io_uring_setup (a kernel of 6.1 or newer is needed)");
+	io_uring_register_ring_fd(&r->uring);
+	if (params.features & FEAT_NO_IOWAIT)
+		r->wait_flags = ENTER_NO_IOWAIT;
+	rc = setup_bufs(r, err);
+	if (rc < 0) {
+		ring_fini(r);
+		return rc;
+	}
+	r->now = clock_mono();
+	r->wall = clock_wall();
+	timer_wheel_init(&r->timers, r->now);
+	return 0;
+}
+
+void ring_fini(struct ring *r)
+{
+	if (r->uring.ring_fd >= 0)
+		io_uring_queue_exit(&r->uring);
+	r->uring.ring_fd = -1;
+	if (r->bufs)
+		munmap(r->bufs, RING_BUF_COUNT * sizeof(struct io_uring_buf));
+	if (r->buf_memory)
+		munmap(r->buf_memory, (size_t)RING_BUF_COUNT * RING_BUF_SIZE);
+	r->bufs = NULL;
+	r->buf_memory = NULL;
+}
+
+void ring_buf_put(struct ring *r, unsigned int id)
+{
+	io_uring_buf_ring_add(r->bufs, ring_buf(r, id), RING_BUF_SIZE, (unsigned short)id,
+			      io_uring_buf_ring_mask(RING_BUF_COUNT), 0);
+	io_uring_buf_ring_advance(r->bufs, 1);
+}
+
+struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
+
+	while (!sqe) {
+		io_uring_submit(&r->uring);
+		sqe = io_uring_get_sqe(&r->uring);
+	}
+	io_uring_sqe_set_data(sqe, op);
+	return sqe;
+}
+
+/* As io_uring_submit_and_wait_timeout, which cannot pass further flags in liburing 2.3. */
+static int enter(struct ring *r, struct __kernel_timespec *ts)
+{
+	struct io_uring *u = &r->uring;
+	struct io_uring_getevents_arg arg = {.sigmask_sz = _NSIG / 8, .ts = (uintptr_t)ts};
+	unsigned int flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | r->wait_flags;
+	unsigned int tail = u->sq.sqe_tail;
+
+	u->sq.sqe_head = tail;
+	__atomic_store_n(u->sq.ktail, tail, __ATOMIC_RELEASE);
+	if (u->enter_ring_fd != u->ring_fd)
+		flags |= IORING_ENTER_REGISTERED_RING;
+	return io_uring_enter2((unsigned int)u->enter_ring_fd, tail - *u->sq.khead, 1, flags,
+			       (void *)&arg, sizeof(arg));
+}
+
+int ring_turn(struct ring *r)
+{
+	uint64_t wait = timer_next(&r->timers, r->now);
+	struct __kernel_timespec ts = {.tv_sec = (int64_t)(wait / NSEC_PER_SEC),
+				       .tv_nsec = (long long)(wait % NSEC_PER_SEC)};
+	struct io_uring_cqe *cqe;
+	unsigned int seen = 0;
+	unsigned int head;
+	int rc = enter(r, wait == UINT64_MAX ? NULL : &ts);
+
+	if (rc < 0 && rc != -ETIME && rc != -EINTR && rc != -EBUSY && rc != -EAGAIN)
+		return rc;
+	r->now = clock_mono();
+	r->wall = clock_wall();
+	r->n_overflow = *r->uring.cq.koverflow;
+	io_uring_for_each_cqe(&r->uring, head, cqe)
+	{
+		struct io_op *op = io_uring_cqe_get_data(cqe);
+
+		seen++;
+		if (op)
+			op->done(op, cqe->res, cqe->flags);
+	}
+	io_uring_cq_advance(&r->uring, seen);
+	timer_advance(&r->timers, r->now);
+	return 0;
+}

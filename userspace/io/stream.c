@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
+static io_op_fn recv_done;
+static io_op_fn send_done;
+static io_op_fn connect_done;
+static io_op_fn close_done;
+
+void stream_init(struct stream *s, struct ring *r, int fd, size_t max,
+		 const struct stream_events *events)
+{
+	*s = (struct stream){
+		.events = events,
+		.ring = r,
+		.fd = fd,
+		.paused = true,
+		.recv_op.done = recv_done,
+		.send_op.done = send_done,
+	};
+	buf_init(&s->sending, max);
+	buf_init(&s->queued, max);
+}
+
+static void release(struct stream *s)
+{
+	if (!s->closing || s->in_flight)
+		return;
+	close(s->fd);
+	s->fd = -1;
+	buf_fini(&s->sending);
+	buf_fini(&s->queued);
+	s->events->closed(s);
+}
+
+static void end(struct stream *s, int error)
+{
+	if (s->ended || s->closing)
+		return;
+	s->ended = true;
+	s->events->end(s, error);
+}
+
+void stream_connect(struct stream *s, const struct sockaddr *addr, socklen_t len)
+{
+	struct io_uring_sqe *sqe = ring_sqe(s->ring, &s->send_op);
+
+	s->send_op.done = connect_done;
+	s->send_busy = true;
+	s->in_flight++;
+	io_uring_prep_connect(sqe, s->fd, addr, len);
+}
+
+static void connect_done(struct io_op *op, int res, unsigned int flags)
+{
+	struct stream *s = container_of(op, struct stream, send_op);
+
+	(void)flags;
+	s->in_flight--;
+	s->send_busy = false;
+	s->send_op.done = send_done;
+	if (!s->closing) {
+		s->events->connected(s, -res);
+		if (res == 0)
+			stream_flush(s);
+	}
+	release(s);
+}
+
+static void arm_recv(struct stream *s)
+{
+	struct io_uring_sqe *sqe = ring_sqe(s->ring, &s->recv_op);
+
+	s->receiving = true;
+	s->in_flight++;
+	/* Asked for again after data came: there is rarely more yet, so wait for it before trying. */
+	io_uring_prep_recv(sqe, s->fd, NULL, RING_BUF_SIZE, 0);
+	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = RING_BUF_GROUP;
+}
+
+void stream_resume(struct stream *s)
+{
+	s->paused = false;
+	if (!s->receiving && !s->ended && !s->closing)
+		arm_recv(s);
+}
+
+static void recv_done(struct io_op *op, int res, unsigned int flags)
+{
+	struct stream *s = container_of(op, struct stream, recv_op);
+	struct ring *r = s->ring;
+
+	/*
+	 * No buffer: completions of this very turn held them all. Each is given back when its data callback
+	 * returns, so all are home before the next submission and asking again makes progress.
+	 */
+	if (res == -ENOBUFS) {
+		r->n_starved++;
+		res = -EAGAIN;
+	}
+	s->receiving = false;
+	if (res > 0 && !s->closing)
+		s->events->data(
+			s, slice_make(ring_buf(r, flags >> IORING_CQE_BUFFER_SHIFT), (size_t)res));
+	if (flags & IORING_CQE_F_BUFFER)
+		ring_buf_put(r, flags >> IORING_CQE_BUFFER_SHIFT);
+	if (res <= 0 && res != -EINTR && res != -EAGAIN)
+		end(s, -res);
+	else if (!s->paused)
+		stream_resume(s);
+	s->in_flight--;
+	release(s);
+}
+
+static void arm_send(struct stream *s)
+{
+	struct slice out = buf_slice(&s->sending);
+	struct io_uring_sqe *sqe = ring_sqe(s->ring, &s->send_op);
+
+	s->send_busy = true;
+	s->in_flight++;
+	io_uring_prep_send(sqe, s->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_WAITALL);
+}
+
+void stream_flush(struct stream *s)
+{
+	struct buf taken;
+
+	if (s->send_busy || s->closing || buf_len(&s->queued) == 0)
+		return;
+	assert(buf_len(&s->sending) == 0);
+	taken = s->sending;
+	s->sending = s->queued;
+	s->queued = taken;
+	buf_clear(&s->queued);
+	arm_send(s);
+}
+
+static void send_done(struct io_op *op, int res, unsigned int flags)
+{
+	struct stream *s = container_of(op, struct stream, send_op);
+
+	(void)flags;
+	s->send_busy = false;
+	if (!s->closing) {
+		if (res >= 0) {
+			buf_consume(&s->sending, (size_t)res);
+			if (buf_len(&s->sending))
+				arm_send(s);
+			else
+				stream_flush(s);
+			s->events->drained(s);
+		} else if (res == -EINTR || res == -EAGAIN) {
+			arm_send(s);
+		} else {
+			end(s, -res);
+		}
+	}
+	s->in_flight--;
+	release(s);
+}
+
+void stream_shutdown(struct stream *s)
+{
+	if (s->fd >= 0)
+		shutdown(s->fd, SHUT_WR);
+}
+
+static void close_done(struct io_op *op, int res, unsigned int flags)
+{
+	struct stream *s = container_of(op, struct stream, recv_op);
+
+	(void)res;
+	(void)flags;
+	s->in_flight--;
+	release(s);
+}
+
+void stream_close(struct stream *s)
+{
+	struct io_uring_sqe *sqe;
+
+	if (s->closing)
+		return;
+	s->closing = true;
+	/* Ends what is in flight; close(2) alone would neither end it nor send FIN. */
+	shutdown(s->fd, SHUT_RDWR);
+	if (s->in_flight)
+		return;
+	/* Nothing in flight: a no-op brings us back from the loop, so that callers may still use the object. */
+	s->recv_op.done = close_done;
+	sqe = ring_sqe(s->ring, &s->recv_op);
+	io_uring_prep_nop(sqe);
+	s->in_flight++;
+}
