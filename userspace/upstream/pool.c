@@ -46,7 +46,7 @@ void upstream_conn_closed(struct stream *s)
 {
 	struct upstream_conn *u = container_of(s, struct upstream_conn, stream);
 
-	u->pool->open--;
+	u->pool->alive--;
 	timer_fini(&u->timer);
 	free(u);
 }
@@ -102,6 +102,7 @@ static int open_conn(struct pool *p, const struct stream_events *events,
 	timer_init(&u->timer, idle_expired);
 	stream_init(&u->stream, p->ring, fd, OUT_MAX, events);
 	p->open++;
+	p->alive++;
 	stream_connect(&u->stream, (const struct sockaddr *)&addr->ss, addr->len);
 	*ret_conn = u;
 	return 0;
@@ -111,7 +112,7 @@ int pool_get(struct pool *p, bool fresh, const struct stream_events *events, voi
 	     struct upstream_conn **ret_conn)
 {
 	struct list *node = fresh ? NULL : list_pop(&p->idle);
-	struct upstream_conn *u;
+	struct upstream_conn *u = NULL;
 	int rc;
 
 	if (node) {
@@ -150,6 +151,9 @@ void pool_put(struct upstream_conn *u)
 
 void pool_drop(struct upstream_conn *u)
 {
+	if (u->stream.closing)
+		return;
+	u->pool->open--;
 	u->user = NULL;
 	u->stream.events = &idle_events;
 	list_del(&u->node);

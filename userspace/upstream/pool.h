@@ -16,7 +16,8 @@ struct pool {
 	const struct conf_endpoint *endpoint;
 	uint64_t idle_timeout; /* ns */
 	unsigned int max;      /* connections, idle and busy */
-	unsigned int open;     /* connections until their descriptor is closed */
+	unsigned int open;     /* connections, those being closed not counted */
+	unsigned int alive;    /* objects, those being closed counted */
 	struct list idle;      /* newest first */
 	bool closing;	       /* keep none */
 };
@@ -34,7 +35,7 @@ struct upstream_conn {
 void pool_init(struct pool *p, struct ring *ring, const struct conf_endpoint *endpoint,
 	       uint64_t idle_timeout, unsigned int max);
 
-/* Close idle connections and keep none that comes back; the pool may be freed when open is 0. */
+/* Close idle connections and keep none that comes back; the pool may be freed when alive is 0. */
 void pool_close(struct pool *p);
 
 /*

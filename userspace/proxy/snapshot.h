@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One generation of the configuration, compiled: constant, shared by all workers, freed whole. */
+#ifndef PROXY_SNAPSHOT_H
+#define PROXY_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "conf/config.h"
+#include "filter/filter.h"
+#include "route/router.h"
+
+struct plan_filter {
+	const struct filter_type *type;
+	struct filter *filter;
+};
+
+/* What happens to a request of one route, in order. */
+struct route_plan {
+	const struct plan_filter *filters;
+	size_t n_filters;
+};
+
+struct snapshot {
+	struct config *cfg; /* owned */
+	struct arena arena;
+	struct router *router;
+	struct route_plan *plans; /* one a route of cfg, by index */
+	uint64_t generation;
+	atomic_uint refs; /* one a worker, one for who made it */
+};
+
+#endif
