@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "conf/schema.h"
+
+#define MAX_FILE	 (16U << 20)
+#define MAX_ARENA	 (1U << 30)
+
+#define AT(type, member) .offset = offsetof(type, member)
+
+static const char *const roles[] = {"public", "admin", NULL};
+static const char *const xdp_modes[] = {"auto", "native", "generic", NULL};
+static const char *const syn_modes[] = {"off", "auto", "always", NULL};
+
+static void parse_cidrs(struct conf_parse *p, const struct conf_node *node, void *field)
+{
+	struct conf_cidrs *out = field;
+
+	if (node->kind != CONF_LIST) {
+		conf_diag_add(p->diag, node, "a list of addresses and prefixes is expected here");
+		return;
+	}
+	out->items = arena_zalloc(p->arena, sizeof(*out->items) * (node->n + 1));
+	for (size_t i = 0; out->items && i < node->n; i++)
+		if (conf_parse_cidr(p, node->items[i], &out->items[out->n]))
+			out->n++;
+}
+
+static const struct conf_option interface_options[] = {
+	{"name", CONF_STRING, AT(struct conf_interface, name), .required = true},
+	{"mode", CONF_ENUM, AT(struct conf_interface, mode), .fallback = "auto",
+	 .names = xdp_modes},
+	{0},
+};
+static const struct conf_table interface_table = {interface_options, sizeof(struct conf_interface),
+						  0, 0};
+
+static const struct conf_option syn_options[] = {
+	{"mode", CONF_ENUM,
+	 .offset = offsetof(struct conf_edge, syn_flood.mode) -
+		   offsetof(struct conf_edge, syn_flood),
+	 .fallback = "off", .names = syn_modes},
+	{"threshold", CONF_RATE,
+	 .offset = offsetof(struct conf_edge, syn_flood.threshold) -
+		   offsetof(struct conf_edge, syn_flood),
+	 .fallback = "10k/s"},
+	{0},
+};
+static const struct conf_table syn_table = {syn_options, 0, 0, 0};
+
+static const struct conf_option bucket_options[] = {
+	{"rate", CONF_RATE,
+	 .offset = offsetof(struct conf_edge, rate_limit.rate) -
+		   offsetof(struct conf_edge, rate_limit)},
+	{"burst", CONF_UINT,
+	 .offset = offsetof(struct conf_edge, rate_limit.burst) -
+		   offsetof(struct conf_edge, rate_limit)},
+	{0},
+};
+static const struct conf_table bucket_table = {bucket_options, 0, 0, 0};
+
+static void parse_ports(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	struct conf_edge *edge = out;
+
+	edge->ports = arena_zalloc(p->arena, sizeof(*edge->ports) * (node->n + 1));
+	for (size_t i = 0; edge->ports && i < node->n; i++) {
+		const struct conf_node *item = node->items[i];
+		char text[8];
+		char *end;
+		unsigned long port;
+
+		snprintf(text, sizeof(text), "%.*s", SLICE_FMT(item->text));
+		port = strtoul(text, &end, 10);
+		if (item->kind != CONF_SCALAR || *end || port == 0 || port > 65535)
+			conf_diag_add(p->diag, item, "a port is a number from 1 to 65535");
+		else
+			edge->ports[edge->n_ports++] = (uint16_t)port;
+	}
+}
+
+static void check_edge(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	struct conf_edge *edge = out;
+
+	(void)p;
+	(void)node;
+	edge->present = true;
+	if (edge->rate_limit.burst == 0)
+		edge->rate_limit.burst = 2 * edge->rate_limit.rate;
+}
+
+static const struct conf_option edge_options[] = {
+	{"interfaces", CONF_LIST_OF, AT(struct conf_edge, interfaces),
+	 .count = offsetof(struct conf_edge, n_interfaces), .table = &interface_table},
+	{"ports", CONF_CUSTOM, .offset = 0, .parse = parse_ports},
+	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = parse_cidrs},
+	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = parse_cidrs},
+	{"syn_flood", CONF_STRUCT, AT(struct conf_edge, syn_flood), .table = &syn_table},
+	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit), .table = &bucket_table},
+	{0},
+};
+static const struct conf_table edge_table = {edge_options, sizeof(struct conf_edge), 0, check_edge};
+
+#define LISTENER(m) .offset = offsetof(struct conf_listener, m)
+#define LISTENER_TIMEOUT(m)                                                                        \
+	.offset = offsetof(struct conf_listener, timeouts.m) -                                     \
+		  offsetof(struct conf_listener, timeouts)
+#define LISTENER_LIMIT(m)                                                                          \
+	.offset = offsetof(struct conf_listener, limits.m) - offsetof(struct conf_listener, limits)
+
+static const struct conf_option listener_timeouts[] = {
+	{"headers", CONF_DURATION, LISTENER_TIMEOUT(headers), .fallback = "10s"},
+	{"idle", CONF_DURATION, LISTENER_TIMEOUT(idle), .fallback = "60s"},
+	{0},
+};
+static const struct conf_table listener_timeouts_table = {listener_timeouts, 0, 0, 0};
+
+static const struct conf_option listener_limits[] = {
+	{"connections", CONF_UINT, LISTENER_LIMIT(connections), .fallback = "65536", .min = 1,
+	 .max = 10000000},
+	{"headers", CONF_SIZE, LISTENER_LIMIT(headers), .fallback = "16KiB", .min = 1024,
+	 .max = 1 << 20},
+	{"requests", CONF_UINT, LISTENER_LIMIT(requests)},
+	{0},
+};
+static const struct conf_table listener_limits_table = {listener_limits, 0, 0, 0};
+
+static const struct conf_option listener_options[] = {
+	{"name", CONF_STRING, LISTENER(name), .required = true},
+	{"address", CONF_ADDRESS, LISTENER(address), .required = true},
+	{"role", CONF_ENUM, LISTENER(role), .fallback = "public", .names = roles},
+	{"timeouts", CONF_STRUCT, LISTENER(timeouts), .table = &listener_timeouts_table},
+	{"limits", CONF_STRUCT, LISTENER(limits), .table = &listener_limits_table},
+	{0},
+};
+static const struct conf_table listener_table = {listener_options, sizeof(struct conf_listener), 0,
+						 0};
+
+static void parse_url(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	static const struct slice scheme = SLICE_INIT("http://");
+	struct conf_endpoint *e = out;
+
+	e->url = node->text;
+	if (node->kind != CONF_SCALAR || !slice_starts(e->url, scheme)) {
+		conf_diag_add(p->diag, node, "an endpoint is a URL such as http://127.0.0.1:9000");
+		return;
+	}
+	e->authority = slice_skip(e->url, scheme.len);
+	conf_parse_address(p, node, e->authority, &e->address);
+}
+
+static const struct conf_option endpoint_options[] = {
+	{"url", CONF_CUSTOM, .offset = 0, .required = true, .parse = parse_url},
+	{"weight", CONF_UINT, AT(struct conf_endpoint, weight), .fallback = "1", .min = 1,
+	 .max = 1000},
+	{0},
+};
+static const struct conf_table endpoint_table = {endpoint_options, sizeof(struct conf_endpoint),
+						 parse_url, 0};
+
+#define SERVICE_TIMEOUT(m)                                                                         \
+	.offset = offsetof(struct conf_service, timeouts.m) -                                      \
+		  offsetof(struct conf_service, timeouts)
+
+static const struct conf_option service_timeouts[] = {
+	{"connect", CONF_DURATION, SERVICE_TIMEOUT(connect), .fallback = "5s"},
+	{"request", CONF_DURATION, SERVICE_TIMEOUT(request), .fallback = "15s"},
+	{"idle", CONF_DURATION, SERVICE_TIMEOUT(idle), .fallback = "60s"},
+	{0},
+};
+static const struct conf_table service_timeouts_table = {service_timeouts, 0, 0, 0};
+
+static const struct conf_option service_limits[] = {
+	{"connections", CONF_UINT, .offset = 0, .fallback = "1024", .min = 1, .max = 1000000},
+	{0},
+};
+static const struct conf_table service_limits_table = {service_limits, 0, 0, 0};
+
+static void check_service(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	const struct conf_service *s = out;
+
+	if (s->n_endpoints == 0)
+		conf_diag_add(p->diag, node, "a service needs an endpoint");
+}
+
+static const struct conf_option service_options[] = {
+	{"endpoints", CONF_LIST_OF, AT(struct conf_service, endpoints), .required = true,
+	 .count = offsetof(struct conf_service, n_endpoints), .table = &endpoint_table},
+	{"timeouts", CONF_STRUCT, AT(struct conf_service, timeouts),
+	 .table = &service_timeouts_table},
+	{"limits", CONF_STRUCT, AT(struct conf_service, limits), .table = &service_limits_table},
+	{0},
+};
+static const struct conf_table service_table = {service_options, sizeof(struct conf_service), 0,
+						check_service};
+
+static void lower(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] >= 'A' && s.ptr[i] <= 'Z')
+			((char *)s.ptr)[i] |= 0x20; /* the arena's copy */
+}
+
+static void check_match(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	struct conf_match *m = out;
+	size_t star = slice_index(m->path, '*');
+
+	for (size_t i = 0; i < m->hosts.n; i++)
+		lower(m->hosts.items[i]);
+	for (size_t i = 0; i < m->headers.n; i++)
+		lower(m->headers.items[i].name);
+	if (m->path.len == 0 || m->path.ptr[0] != '/')
+		conf_diag_add(p->diag, node, "path: must start with '/'");
+	else if (star < m->path.len && (star + 1 != m->path.len || m->path.ptr[star - 1] != '/'))
+		conf_diag_add(p->diag, node,
+			      "path: '*' may only stand at the end, as in /prefix/*");
+}
+
+static const struct conf_option match_options[] = {
+	{"hosts", CONF_STRINGS, AT(struct conf_match, hosts)},
+	{"path", CONF_STRING, AT(struct conf_match, path), .fallback = "/*"},
+	{"methods", CONF_STRINGS, AT(struct conf_match, methods)},
+	{"headers", CONF_PAIRS, AT(struct conf_match, headers)},
+	{"cookies", CONF_PAIRS, AT(struct conf_match, cookies)},
+	{0},
+};
+static const struct conf_table match_table = {match_options, sizeof(struct conf_match), 0,
+					      check_match};
+
+static void parse_filters(struct conf_parse *p, const struct conf_node *node, void *field)
+{
+	struct conf_filters *out = field;
+
+	if (node->kind != CONF_LIST) {
+		conf_diag_add(p->diag, node, "a list is expected here");
+		return;
+	}
+	out->items = arena_zalloc(p->arena, sizeof(*out->items) * (node->n + 1));
+	for (size_t i = 0; out->items && i < node->n; i++) {
+		const struct conf_node *item = node->items[i];
+
+		if (item->kind == CONF_MAP && item->n == 1)
+			out->items[out->n++] = (struct conf_filter){item->keys[0], item->items[0]};
+		else
+			conf_diag_add(p->diag, item,
+				      "a filter is a map of its name to its options");
+	}
+}
+
+static void parse_node(struct conf_parse *p, const struct conf_node *node, void *field)
+{
+	(void)p;
+	*(const struct conf_node **)field = node;
+}
+
+static void remember(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	(void)p;
+	((struct conf_route *)out)->node = node;
+}
+
+static const struct conf_option route_options[] = {
+	{"name", CONF_STRING, AT(struct conf_route, name), .required = true},
+	{"match", CONF_STRUCT, AT(struct conf_route, match), .table = &match_table},
+	/* Names services, which may stand further down: resolved when all is read. */
+	{"to", CONF_CUSTOM, AT(struct conf_route, node), .required = true, .parse = parse_node},
+	{"strip_prefix", CONF_STRING, AT(struct conf_route, strip_prefix)},
+	{"preserve_host", CONF_BOOL, AT(struct conf_route, preserve_host), .fallback = "false"},
+	{"priority", CONF_INT, AT(struct conf_route, priority), .fallback = "0"},
+	{"filters", CONF_CUSTOM, AT(struct conf_route, filters), .parse = parse_filters},
+	{0},
+};
+static const struct conf_table route_table = {route_options, sizeof(struct conf_route), 0,
+					      remember};
+
+static void resolve_file(struct conf_parse *p, const struct conf_node *node, void *field)
+{
+	char *path;
+
+	if (node->kind != CONF_SCALAR || node->text.len == 0) {
+		conf_diag_add(p->diag, node, "a file name is expected here");
+		return;
+	}
+	path = node->text.ptr[0] == '/'
+		       ? arena_printf(p->arena, "%.*s", SLICE_FMT(node->text))
+		       : arena_printf(p->arena, "%s/%.*s", p->dir, SLICE_FMT(node->text));
+	*(struct slice *)field = slice_str(path);
+}
+
+static void check_key(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	struct conf_key *k = out;
+
+	k->node = node;
+	if ((k->public_key_file.len != 0) == (k->secret_file.len != 0))
+		conf_diag_add(p->diag, node, "a key has one of public_key_file and secret_file");
+}
+
+static const struct conf_option key_options[] = {
+	{"kid", CONF_STRING, AT(struct conf_key, kid)},
+	{"algorithm", CONF_STRING, AT(struct conf_key, algorithm), .required = true},
+	{"public_key_file", CONF_CUSTOM, AT(struct conf_key, public_key_file),
+	 .parse = resolve_file},
+	{"secret_file", CONF_CUSTOM, AT(struct conf_key, secret_file), .parse = resolve_file},
+	{0},
+};
+static const struct conf_table key_table = {key_options, sizeof(struct conf_key), 0, check_key};
+
+static const struct conf_option issuer_options[] = {
+	{"name", CONF_STRING, AT(struct conf_issuer, name), .required = true},
+	{"issuer", CONF_STRING, AT(struct conf_issuer, issuer)},
+	{"audiences", CONF_STRINGS, AT(struct conf_issuer, audiences)},
+	{"keys", CONF_LIST_OF, AT(struct conf_issuer, keys), .required = true,
+	 .count = offsetof(struct conf_issuer, n_keys), .table = &key_table},
+	{0},
+};
+static const struct conf_table issuer_table = {issuer_options, sizeof(struct conf_issuer), 0, 0};
+
+static void check_version(struct conf_parse *p, const struct conf_node *node, void *field)
+{
+	(void)field;
+	if (node->kind != CONF_SCALAR || !slice_eq(node->text, SLICE("1")))
+		conf_diag_add(p->diag, node, "this program reads version 1");
+}
+
+static const struct conf_option config_options[] = {
+	{"version", CONF_CUSTOM, .offset = 0, .required = true, .parse = check_version},
+	{"workers", CONF_UINT, AT(struct config, workers), .fallback = "0"},
+	{"drain", CONF_DURATION, AT(struct config, drain), .fallback = "30s"},
+	{"edge", CONF_STRUCT, AT(struct config, edge), .table = &edge_table},
+	{"listeners", CONF_LIST_OF, AT(struct config, listeners), .required = true,
+	 .count = offsetof(struct config, n_listeners), .table = &listener_table},
+	{"services", CONF_MAP_OF, AT(struct config, services),
+	 .count = offsetof(struct config, n_services), .table = &service_table},
+	{"issuers", CONF_LIST_OF, AT(struct config, issuers),
+	 .count = offsetof(struct config, n_issuers), .table = &issuer_table},
+	{"filters", CONF_CUSTOM, AT(struct config, filters), .parse = parse_filters},
+	{"routes", CONF_LIST_OF, AT(struct config, routes),
+	 .count = offsetof(struct config, n_routes), .table = &route_table},
+	{0},
+};
+static const struct conf_table config_table = {config_options, sizeof(struct config), 0, 0};
+
+static bool find_service(struct conf_parse *p, const struct config *cfg,
+			 const struct conf_node *node, size_t *ret)
+{
+	struct slice *names = arena_alloc(p->arena, sizeof(*names) * (cfg->n_services + 1));
+
+	for (size_t i = 0; names && i < cfg->n_services; i++) {
+		names[i] = cfg->services[i].name;
+		if (slice_eq(names[i], node->text)) {
+			*ret = i;
+			return true;
+		}
+	}
+	conf_diag_add(p->diag, node, "no service '%.*s'", SLICE_FMT(node->text));
+	if (names)
+		conf_diag_suggest(p->diag, node->text, names, cfg->n_services);
+	return false;
+}
+
+struct split_row {
+	const struct conf_node *service;
+	uint64_t weight;
+};
+
+static const struct conf_option split_options[] = {
+	{"service", CONF_CUSTOM, AT(struct split_row, service), .required = true,
+	 .parse = parse_node},
+	{"weight", CONF_UINT, AT(struct split_row, weight), .required = true, .min = 0,
+	 .max = 1000000},
+	{0},
+};
+static const struct conf_table split_table = {split_options, sizeof(struct split_row), 0, 0};
+
+struct to_map {
+	struct split_row *rows;
+	size_t n;
+	struct {
+		struct slice cookie;
+		struct slice header;
+	} sticky;
+};
+
+static const struct conf_option sticky_options[] = {
+	{"cookie", CONF_STRING, .offset = 0},
+	{"header", CONF_STRING, .offset = sizeof(struct slice)},
+	{0},
+};
+static const struct conf_table sticky_table = {sticky_options, 0, 0, 0};
+
+static const struct conf_option to_options[] = {
+	{"split", CONF_LIST_OF, AT(struct to_map, rows), .required = true,
+	 .count = offsetof(struct to_map, n), .table = &split_table},
+	{"sticky", CONF_STRUCT, AT(struct to_map, sticky), .table = &sticky_table},
+	{0},
+};
+static const struct conf_table to_table = {to_options, sizeof(struct to_map), 0, 0};
+
+static void resolve_to(struct conf_parse *p, const struct config *cfg, struct conf_route *r)
+{
+	const struct conf_node *node = conf_node_get(r->node, "to");
+	struct to_map to = {0};
+	uint64_t sum = 0;
+
+	if (!node)
+		return;
+	if (node->kind == CONF_SCALAR) {
+		r->split = arena_zalloc(p->arena, sizeof(*r->split));
+		if (r->split && find_service(p, cfg, node, &r->split->service)) {
+			r->split->weight = 1;
+			r->n_split = 1;
+		}
+		return;
+	}
+	conf_fill(p, &to_table, node, &to);
+	r->split = arena_zalloc(p->arena, sizeof(*r->split) * (to.n + 1));
+	for (size_t i = 0; r->split && i < to.n; i++) {
+		struct conf_split *s = &r->split[r->n_split];
+
+		if (!to.rows[i].service || !find_service(p, cfg, to.rows[i].service, &s->service))
+			continue;
+		s->weight = to.rows[i].weight;
+		sum += s->weight;
+		r->n_split++;
+	}
+	if (sum == 0)
+		conf_diag_add(p->diag, node, "the weights add up to 0");
+	lower(to.sticky.header);
+	r->sticky = to.sticky.cookie.len   ? CONF_STICKY_COOKIE
+		    : to.sticky.header.len ? CONF_STICKY_HEADER
+					   : CONF_STICKY_NONE;
+	r->sticky_name = to.sticky.cookie.len ? to.sticky.cookie : to.sticky.header;
+}
+
+static void resolve(struct conf_parse *p, struct config *cfg, const struct conf_node *root)
+{
+	if (cfg->n_listeners == 0)
+		conf_diag_add(p->diag, root, "listeners: at least one is needed");
+	for (size_t i = 0; i < cfg->n_routes; i++) {
+		struct conf_route *r = &cfg->routes[i];
+
+		if (!r->node)
+			continue;
+		resolve_to(p, cfg, r);
+		for (size_t j = 0; j < i; j++)
+			if (slice_eq(cfg->routes[j].name, r->name))
+				conf_diag_add(p->diag, r->node,
+					      "name: '%.*s' is taken by routes[%zu]",
+					      SLICE_FMT(r->name), j);
+	}
+	if (cfg->edge.present && cfg->edge.n_ports == 0) {
+		cfg->edge.ports = arena_zalloc(p->arena, sizeof(uint16_t) * (cfg->n_listeners + 1));
+		for (size_t i = 0; cfg->edge.ports && i < cfg->n_listeners; i++) {
+			const void *ss = &cfg->listeners[i].address.ss;
+
+			if (cfg->listeners[i].role == CONF_ROLE_PUBLIC)
+				cfg->edge.ports[cfg->edge.n_ports++] =
+					ntohs(((const struct sockaddr_in *)ss)->sin_port);
+		}
+	}
+}
+
+int config_load_text(const char *path, struct slice text, struct conf_diag *diag,
+		     struct config **ret_cfg)
+{
+	static const struct hash_key no_secret = {1, 2};
+	struct config *cfg = calloc(1, sizeof(*cfg));
+	struct conf_node *root = NULL;
+	struct conf_parse p = {.diag = diag};
+	const char *slash = strrchr(path, '/');
+	int rc;
+
+	diag->file = path;
+	if (!cfg)
+		return -ENOMEM;
+	arena_init(&cfg->arena, 65536, MAX_ARENA);
+	p.arena = &cfg->arena;
+	cfg->path = arena_dup(p.arena, slice_str(path));
+	p.dir = slash ? arena_printf(p.arena, "%.*s", (int)(slash - path), path) : ".";
+	cfg->hash = hash_slice(&no_secret, text);
+	rc = conf_node_parse(text, p.arena, diag, &root);
+	if (rc == 0) {
+		conf_fill(&p, &config_table, root, cfg);
+		resolve(&p, cfg, root);
+		rc = diag->errors ? -EINVAL : 0;
+	}
+	if (rc < 0) {
+		config_free(cfg);
+		return rc;
+	}
+	*ret_cfg = cfg;
+	return 0;
+}
+
+int config_load(const char *path, struct conf_diag *diag, struct config **ret_cfg)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = malloc(MAX_FILE);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	diag->file = path;
+	if (!text)
+		return -ENOMEM;
+	while (fd >= 0 && len < MAX_FILE && (n = read(fd, text + len, MAX_FILE - len)) > 0)
+		len += (size_t)n;
+	if (fd < 0 || n < 0) {
+		int code = errno;
+
+		conf_diag_add(diag, NULL, "%s", strerror(code));
+		return -code;
+	}
+	if (len == MAX_FILE) {
+		conf_diag_add(diag, NULL, "larger than 16 MiB");
+		return -EFBIG;
+	}
+	return config_load_text(path, slice_make(text, len), diag, ret_cfg);
+}
+
+void config_free(struct config *cfg)
+{
+	if (!cfg)
+		return;
+	arena_fini(&cfg->arena);
+	free(cfg);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a file to a struct config: the option tables of everything but the filters, and what ties names together. */
+#ifndef CONF_LOAD_H
+#define CONF_LOAD_H
+
+#include "conf/config.h"
+#include "conf/node.h"
+
+/*
+ * 0, or -errno with every error in diag and nothing returned. The caller frees with config_free. Filters are
+ * carried as nodes: their registry checks their options.
+ */
+int config_load(const char *path, struct conf_diag *diag, struct config **ret_cfg);
+
+/* The same from memory; path is for messages and relative file names, and must live as long as diag. */
+int config_load_text(const char *path, struct slice text, struct conf_diag *diag,
+		     struct config **ret_cfg);
+
+void config_free(struct config *cfg);
+
+#endif

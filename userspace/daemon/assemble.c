@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/assemble.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conf/load.h"
+
+#define MAX_ARENA (1U << 30)
+
+void assemble_free(struct snapshot *snap)
+{
+	if (!snap)
+		return;
+	for (size_t i = 0; snap->plans && i < snap->cfg->n_routes; i++)
+		for (size_t f = 0; f < snap->plans[i].n_filters; f++) {
+			const struct plan_filter *pf = &snap->plans[i].filters[f];
+
+			if (pf->type->free && pf->filter)
+				pf->type->free(pf->filter);
+		}
+	config_free(snap->cfg);
+	arena_fini(&snap->arena);
+	free(snap);
+}
+
+/* A route's own filter of the same name stands for the one that all routes have. */
+static bool overridden(const struct conf_filters *own, struct slice name)
+{
+	for (size_t i = 0; i < own->n; i++)
+		if (slice_eq(own->items[i].name, name))
+			return true;
+	return false;
+}
+
+static void compile_filter(struct snapshot *snap, const struct conf_filter *conf,
+			   struct conf_diag *diag, struct route_plan *plan)
+{
+	const struct filter_type *type = filter_find(conf->name);
+	struct plan_filter *out = (struct plan_filter *)&plan->filters[plan->n_filters];
+
+	if (!type) {
+		struct slice names[32];
+		size_t n = 0;
+
+		for (const char *const *name = filter_names(); *name && n < 32; name++)
+			names[n++] = slice_str(*name);
+		conf_diag_add(diag, conf->node, "no filter '%.*s'", SLICE_FMT(conf->name));
+		conf_diag_suggest(diag, conf->name, names, n);
+		return;
+	}
+	out->type = type;
+	if (type->compile(snap->cfg, conf, &snap->arena, diag, &out->filter) == 0)
+		plan->n_filters++;
+}
+
+static int compile_plans(struct snapshot *snap, struct conf_diag *diag)
+{
+	const struct config *cfg = snap->cfg;
+
+	snap->plans = arena_array(&snap->arena, struct route_plan, cfg->n_routes + 1);
+	for (size_t i = 0; snap->plans && i < cfg->n_routes; i++) {
+		const struct conf_filters *own = &cfg->routes[i].filters;
+		struct route_plan *plan = &snap->plans[i];
+
+		plan->filters = arena_array(&snap->arena, struct plan_filter,
+					    cfg->filters.n + own->n + 1);
+		if (!plan->filters)
+			return -ENOMEM;
+		for (size_t f = 0; f < cfg->filters.n; f++)
+			if (!overridden(own, cfg->filters.items[f].name))
+				compile_filter(snap, &cfg->filters.items[f], diag, plan);
+		for (size_t f = 0; f < own->n; f++)
+			compile_filter(snap, &own->items[f], diag, plan);
+	}
+	return snap->plans ? 0 : -ENOMEM;
+}
+
+int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
+	     struct snapshot **ret_snap)
+{
+	struct config *cfg;
+	struct snapshot *snap;
+	struct error err = {0};
+	int rc = config_load(path, diag, &cfg);
+
+	if (rc < 0)
+		return rc;
+	snap = calloc(1, sizeof(*snap));
+	if (!snap) {
+		config_free(cfg);
+		return -ENOMEM;
+	}
+	snap->cfg = cfg;
+	snap->generation = generation;
+	atomic_init(&snap->refs, 1);
+	arena_init(&snap->arena, 16384, MAX_ARENA);
+	rc = compile_plans(snap, diag);
+	if (rc == 0 && diag->errors)
+		rc = -EINVAL;
+	if (rc == 0)
+		rc = router_new(cfg, &snap->arena, &err, &snap->router);
+	if (rc < 0) {
+		if (err.text[0])
+			conf_diag_add(diag, NULL, "%s", err.text);
+		assemble_free(snap);
+		return rc;
+	}
+	*ret_snap = snap;
+	return 0;
+}

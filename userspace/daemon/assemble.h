@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a configuration file to a snapshot: the only builder that knows all modules. */
+#ifndef DAEMON_ASSEMBLE_H
+#define DAEMON_ASSEMBLE_H
+
+#include "conf/node.h"
+#include "proxy/snapshot.h"
+
+/*
+ * Load, check and compile. 0, or -errno with every error, each with its place, in diag: nothing was built
+ * then. The caller holds the first reference.
+ */
+int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
+	     struct snapshot **ret_snap);
+
+/* Free a snapshot that nobody refers to but the caller. NULL is fine. */
+void assemble_free(struct snapshot *snap);
+
+#endif
