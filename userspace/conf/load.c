@@ -449,6 +449,14 @@ static void resolve(struct conf_parse *p, struct config *cfg, const struct conf_
 {
 	if (cfg->n_listeners == 0)
 		conf_diag_add(p->diag, root, "listeners: at least one is needed");
+	/* Read and checked, but nothing serves them yet: better refused than silently without effect. */
+	if (cfg->edge.present)
+		conf_diag_add(p->diag, conf_node_get(root, "edge"),
+			      "the packet plane is not built in");
+	for (size_t i = 0; i < cfg->n_listeners; i++)
+		if (cfg->listeners[i].role == CONF_ROLE_ADMIN)
+			conf_diag_add(p->diag, root, "listeners[%zu].role: admin is not built in",
+				      i);
 	for (size_t i = 0; i < cfg->n_routes; i++) {
 		struct conf_route *r = &cfg->routes[i];
 

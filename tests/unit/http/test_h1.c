@@ -23,8 +23,9 @@ static enum h1_status parse(const char *text)
 
 static void test_request(void **state)
 {
-	static const char text[] = "POST /p?q=1 HTTP/1.1\r\nHost: Example.com:80\r\nCookie: a=1; b=2\r\n"
-				   "Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
+	static const char text[] =
+		"POST /p?q=1 HTTP/1.1\r\nHost: Example.com:80\r\nCookie: a=1; b=2\r\n"
+		"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
 	struct slice value;
 	size_t used;
 
@@ -43,7 +44,8 @@ static void test_request(void **state)
 	for (size_t n = 0; n < used; n++) {
 		size_t ignored;
 
-		assert_int_equal(h1_parse_request(&head, slice_make(text, n), &ignored), H1_PARTIAL);
+		assert_int_equal(h1_parse_request(&head, slice_make(text, n), &ignored),
+				 H1_PARTIAL);
 	}
 }
 
@@ -51,11 +53,14 @@ static void test_refused(void **state)
 {
 	static const char *const bad[] = {
 		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+		"1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+		"x\r\n\r\n",
 		"GET / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
@@ -126,8 +131,16 @@ static void test_chunked(void **state)
 static void test_bad_chunks(void **state)
 {
 	static const char *const bad[] = {
-		"g\r\n", "\r\n", "1\n", "1\r\nab", "-1\r\n", "0x1\r\n", "fffffffffffffffff\r\n",
-		"1\r\na\n", "0\r\nbad line\r\n", "0\r\n x: y\r\n",
+		"g\r\n",
+		"\r\n",
+		"1\n",
+		"1\r\nab",
+		"-1\r\n",
+		"0x1\r\n",
+		"fffffffffffffffff\r\n",
+		"1\r\na\n",
+		"0\r\nbad line\r\n",
+		"0\r\n x: y\r\n",
 	};
 
 	(void)state;
@@ -151,12 +164,12 @@ static void test_uri(void **state)
 		const char *in;
 		const char *out; /* NULL: refused */
 	} cases[] = {
-		{"/a/b", "/a/b"},	  {"/a/./b", "/a/b"},	{"/a/../b", "/b"},
-		{"//a///b", "/a/b"},	  {"/%41%7e", "/A~"},	{"/a%3f", "/a%3F"},
-		{"/a/..", "/"},		  {"/a/.", "/a/"},	{"/%2e%2e/a", NULL},
-		{"/..", NULL},		  {"/a%2fb", NULL},	{"/a%5cb", NULL},
-		{"/a\\b", NULL},	  {"/a%00", NULL},	{"/a%4", NULL},
-		{"/a%zz", NULL},	  {"/a/b/../../c", "/c"}, {"/.well-known", "/.well-known"},
+		{"/a/b", "/a/b"},    {"/a/./b", "/a/b"},     {"/a/../b", "/b"},
+		{"//a///b", "/a/b"}, {"/%41%7e", "/A~"},     {"/a%3f", "/a%3F"},
+		{"/a/..", "/"},	     {"/a/.", "/a/"},	     {"/%2e%2e/a", NULL},
+		{"/..", NULL},	     {"/a%2fb", NULL},	     {"/a%5cb", NULL},
+		{"/a\\b", NULL},     {"/a%00", NULL},	     {"/a%4", NULL},
+		{"/a%zz", NULL},     {"/a/b/../../c", "/c"}, {"/.well-known", "/.well-known"},
 	};
 
 	(void)state;
@@ -174,8 +187,8 @@ static void test_uri(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request),	   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_chunked),	   cmocka_unit_test(test_bad_chunks),
+		cmocka_unit_test(test_request), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_chunked), cmocka_unit_test(test_bad_chunks),
 		cmocka_unit_test(test_uri),
 	};
 
