@@ -9,7 +9,7 @@ void body_init(struct body *b, enum body_kind in, uint64_t length, bool out_chun
 {
 	b->in = in;
 	b->out_chunked = out_chunked;
-	b->out_discard = false;
+	b->trailers = false;
 	b->last_chunk = false;
 	b->left = length;
 	b->bytes = 0;
@@ -21,7 +21,7 @@ void body_init(struct body *b, enum body_kind in, uint64_t length, bool out_chun
 static void put_data(struct body *b, struct buf *out, struct slice data)
 {
 	b->bytes += data.len;
-	if (b->out_discard || data.len == 0)
+	if (data.len == 0)
 		return;
 	if (b->out_chunked)
 		buf_printf(out, "%zx\r\n", data.len);
@@ -35,7 +35,7 @@ static void put_trailer(struct body *b, struct buf *out, struct slice line)
 {
 	struct slice name = slice_first(line, slice_index(line, ':'));
 
-	if (b->out_discard || !b->out_chunked || http_name_id(name) != HTTP_NAME_OTHER)
+	if (!b->trailers || !b->out_chunked || http_name_id(name) != HTTP_NAME_OTHER)
 		return;
 	if (!b->last_chunk)
 		buf_put(out, SLICE("0\r\n"));
@@ -47,7 +47,7 @@ static void put_trailer(struct body *b, struct buf *out, struct slice line)
 static void finish(struct body *b, struct buf *out)
 {
 	b->done = true;
-	if (b->out_discard || !b->out_chunked)
+	if (!b->out_chunked)
 		return;
 	if (!b->last_chunk)
 		buf_put(out, SLICE("0\r\n"));

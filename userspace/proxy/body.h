@@ -19,8 +19,8 @@ enum body_kind {
 struct body {
 	enum body_kind in;
 	bool out_chunked;
-	bool out_discard; /* nobody takes it */
-	bool last_chunk;  /* "0" was written: trailers may follow */
+	bool trailers;	 /* trailer fields may pass; set after body_init */
+	bool last_chunk; /* "0" was written: trailers may follow */
 	bool done;
 	uint64_t left;	/* of BODY_LENGTH */
 	uint64_t bytes; /* of content so far */

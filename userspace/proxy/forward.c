@@ -151,6 +151,8 @@ static void start_response(struct conn *c, struct http_head *h)
 	if ((!delimited && c->client_10) || !c->request_body.done || c->proxy->draining)
 		c->keep_alive = false;
 	body_init(&c->response_body, kind, h->length, !delimited && !c->client_10);
+	/* Of responses only: a request's could forge what a filter has put into its head. */
+	c->response_body.trailers = true;
 	head_strip_hop(h);
 	if (h->status == 204)
 		http_head_remove(h, HTTP_NAME_CONTENT_LENGTH);
