@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-#   make            build/sluice and build/sluiced
-#   make test       install what is missing, build, pass every test (as root)
-#   make lint       format of the code
+#   make            install the libraries that are missing (as root), build build/sluiced
+#   make test       install what is missing, build, pass every test
+#   make lint       format, static analysis, shell scripts, style tests
 #   make SAN=1 ...  the same with AddressSanitizer and UBSan, in build/san
 
 BUILD := build
@@ -26,6 +26,7 @@ LDLIBS := -luring -lssl -lcrypto -lyaml -ljansson
 LIB_SRCS := $(filter-out userspace/daemon/main.c,$(wildcard userspace/*/*.c))
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+C_FILES := $(wildcard userspace/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsluice.a
@@ -41,16 +42,22 @@ $(LIB): $(call obj,$(LIB_SRCS))
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# Tests: one program a file, cmocka for unit and packet tests.
+# Looked at once a build directory, and again when the list of packages changes.
+$(BUILD)/.deps: tests/deps.sh
+	@mkdir -p $(@D)
+	tests/deps.sh build
+	@touch $@
+
+# Tests: one program a file, cmocka for unit tests.
 $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
-# Each fuzz target twice: as a libFuzzer binary, and with a main that replays its corpus as an ordinary test.
+# Each fuzz target with a main that replays its corpus as an ordinary test.
 $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) $(LDLIBS)
@@ -60,17 +67,27 @@ fuzz-bins: $(REPLAY_BINS)
 
 tests: all unit-bins fuzz-bins
 
-# Twice: as shipped, and under AddressSanitizer and UBSan.
-test:
-	tests/deps.sh
-	$(MAKE) tests
-	tests/run.sh build
-	$(MAKE) SAN=1 tests
-	tests/run.sh build/san
+# On every CPU, unless the caller says how many.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
+# Everything but the style tests twice: as shipped, and under AddressSanitizer and UBSan.
+test:
+	tests/deps.sh build test
+	$(MAKE) $(JOBS) tests
+	$(MAKE) $(JOBS) SAN=1 tests
+	tests/run.sh build build/san
+
+# The sentence in .clang-tidy on _cleanup_ holds for cppcheck, too: it sees leaks where there are none.
 lint:
-	clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
+	tests/deps.sh build test lint
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck -q -j$(shell nproc) --error-exitcode=1 --enable=warning,performance,portability -D_GNU_SOURCE \
+		-I. -Iuserspace --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
+		--suppress=internalAstError --suppress=arrayIndexThenCheck userspace tests
+	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P$(shell nproc) -n4 \
+		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
 	shellcheck tests/*.sh .ci/run
+	/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider tests/style
 
 clean:
 	rm -rf build

@@ -1,10 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what is missing of Debian's packages for building and testing.
+# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [test] [lint].
 set -eu
 
-packages="gcc make libc6-dev linux-libc-dev liburing-dev libssl-dev libyaml-dev libjansson-dev
-	libcmocka-dev nginx-light curl python3-pytest python3-jwt python3-cryptography"
+packages=
+for group in "$@"; do
+	case $group in
+	build) packages="$packages gcc libc6-dev linux-libc-dev liburing-dev libssl-dev libyaml-dev
+		libjansson-dev" ;;
+	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
+		python3-cryptography" ;;
+	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;
+	*)
+		echo "$0: no group '$group'" >&2
+		exit 2
+		;;
+	esac
+done
 
 missing=
 for p in $packages; do

@@ -1,60 +1,84 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Run the test groups against one build directory: tests/run.sh BUILD. Each runner prints its own totals.
+# Run every group of tests: tests/run.sh BUILD... runs the style tests once and the others against each build
+# directory. A runner that is killed or that runs nothing counts as a failure, and so does a skipped test.
 set -u
+cd "$(dirname "$0")/.." || exit 1
+shopt -s nullglob
 
-build=$1
-passed=0
-failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+all_passed=0
+all_failed=0
 
-# group NAME PROGRAM...: every program is one test of the summary; a group without programs fails.
-group() {
-	local name=$1 count=0
-	shift
-	for program in "$@"; do
-		[ -x "$program" ] || continue
-		count=$((count + 1))
-		if "$program"; then
-			passed=$((passed + 1))
-		else
-			failed=$((failed + 1))
-			echo "FAILED: $program"
-		fi
-	done
-	if [ "$count" -eq 0 ]; then
-		failed=$((failed + 1))
-		echo "FAILED: $name: there is no test"
+# sum REGEX: of the numbers in what matches it in the log.
+sum() {
+	grep -oE "$1" "$log" | grep -oE '[0-9]+' | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# run NAME PASSED FAILED PROGRAM...: add the program's own totals, found by two regexes, to the group's.
+run() {
+	local name=$1 passed_re=$2 failed_re=$3 status p f
+	shift 3
+	timeout 600 "$@" >"$log" 2>&1
+	status=$?
+	p=$(sum "$passed_re")
+	f=$(sum "$failed_re")
+	if [ "$f" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$p" -eq 0 ]; }; then
+		f=1
 	fi
-	echo "$name ($build): $count programs"
+	if [ "$f" -ne 0 ]; then
+		cat "$log"
+		echo "FAILED: $name, exit status $status"
+	fi
+	echo "  $name: $p passed, $f failed"
+	passed=$((passed + p))
+	failed=$((failed + f))
+}
+
+# group NAME FUNCTION ARGUMENT...: a group that ran no tests has failed.
+group() {
+	local name=$1
+	shift
+	echo "$name"
+	passed=0
+	failed=0
+	"$@"
+	if [ $((passed + failed)) -eq 0 ]; then
+		failed=1
+	fi
+	echo "$name: $passed passed, $failed failed"
+	all_passed=$((all_passed + passed))
+	all_failed=$((all_failed + failed))
+}
+
+unit() {
+	for source in tests/unit/*/test_*.c; do
+		run "$source" '^\[  PASSED  \] [0-9]+ test' '^\[  FAILED  \] [0-9]+ test' "$1/${source%.c}"
+	done
 }
 
 replay() {
-	local found=0
-	for target in tests/fuzz/fuzz_*.c; do
+	for source in tests/fuzz/fuzz_*.c; do
 		local name
-		name=$(basename "$target" .c)
-		found=$((found + 1))
-		if "$build/tests/fuzz/replay_$name" "tests/fuzz/corpus/${name#fuzz_}"; then
-			passed=$((passed + 1))
-		else
-			failed=$((failed + 1))
-			echo "FAILED: replay of $name"
-		fi
+		name=$(basename "$source" .c)
+		run "$source" '[0-9]+ passed' '[0-9]+ failed' \
+			"$1/tests/fuzz/replay_$name" "tests/fuzz/corpus/${name#fuzz_}"
 	done
-	[ "$found" -gt 0 ] || failed=$((failed + 1))
 }
 
-shopt -s nullglob globstar
-programs=()
-for source in tests/unit/*/test_*.c; do
-	programs+=("$build/${source%.c}")
+# Debian's interpreter, whatever PATH and PYTHONPATH say.
+python() {
+	run "$1" '[0-9]+ passed' '[0-9]+ (failed|errors?|skipped|xfailed|xpassed)' \
+		/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider "$1"
+}
+
+group style python tests/style
+for build in "$@"; do
+	export SLUICE_BUILD=$build
+	group "unit, $build" unit "$build"
+	group "fuzz replay, $build" replay "$build"
+	group "integration, $build" python tests/integration
 done
-group unit "${programs[@]}"
-replay
-if SLUICE_BUILD=$build /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration; then
-	passed=$((passed + 1))
-else
-	failed=$((failed + 1))
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+echo "$all_passed passed, $all_failed failed"
+[ "$all_failed" -eq 0 ]
