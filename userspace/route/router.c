@@ -2,214 +2,220 @@
 #include "route/router.h"
 
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 
-struct candidate {
-	const struct conf_route *route;
-	size_t index;
-	size_t host_rank; /* SIZE_MAX exact, else the wildcard's length, 0 any */
-	size_t path_rank; /* likewise: exact, parameters, length of the prefix */
-	size_t conditions;
+#include "route/match.h"
+#include "route/tree.h"
+
+struct find {
+	const struct router *router;
+	const struct http_head *head;
+	uint32_t best; /* rank found so far: only better ones are looked at */
+	unsigned int allowed;
 };
-
-struct router {
-	struct candidate *candidates; /* best first, so that the first that matches is the answer */
-	size_t n;
-};
-
-static bool is_prefix(struct slice path)
-{
-	return path.len && path.ptr[path.len - 1] == '*';
-}
-
-static bool has_params(struct slice path)
-{
-	return slice_index(path, '{') < path.len;
-}
-
-static size_t rank_host(const struct conf_match *m)
-{
-	size_t rank = m->hosts.n ? SIZE_MAX : 0;
-
-	for (size_t i = 0; i < m->hosts.n; i++)
-		if (m->hosts.items[i].len && m->hosts.items[i].ptr[0] == '*' &&
-		    m->hosts.items[i].len < rank)
-			rank = m->hosts.items[i].len;
-	return rank;
-}
-
-static size_t rank_path(const struct conf_match *m)
-{
-	if (is_prefix(m->path))
-		return m->path.len;
-	return has_params(m->path) ? SIZE_MAX - 1 : SIZE_MAX;
-}
-
-static int descending(size_t a, size_t b)
-{
-	return a < b ? 1 : a > b ? -1 : 0;
-}
-
-static int compare(const void *left, const void *right)
-{
-	const struct candidate *a = left;
-	const struct candidate *b = right;
-	int rc;
-
-	if (a->route->priority != b->route->priority)
-		return a->route->priority < b->route->priority ? 1 : -1;
-	rc = descending(a->host_rank, b->host_rank);
-	if (rc == 0)
-		rc = descending(a->path_rank, b->path_rank);
-	if (rc == 0)
-		rc = descending(a->conditions, b->conditions);
-	return rc ? rc : descending(b->index, a->index);
-}
 
 int router_new(const struct config *cfg, struct arena *arena, struct error *err,
 	       struct router **ret_router)
 {
 	struct router *r = arena_new(arena, struct router);
 
-	if (r)
-		r->candidates = arena_array(arena, struct candidate, cfg->n_routes + 1);
-	if (!r || !r->candidates)
+	if (!r || tree_build(cfg, arena, r) < 0)
 		return error_set(err, ENOMEM, "out of memory for the routes");
-	for (size_t i = 0; i < cfg->n_routes; i++) {
-		const struct conf_match *m = &cfg->routes[i].match;
-
-		r->candidates[i] = (struct candidate){
-			.route = &cfg->routes[i],
-			.index = i,
-			.host_rank = rank_host(m),
-			.path_rank = rank_path(m),
-			.conditions = (m->methods.n != 0) + m->headers.n + m->cookies.n,
-		};
-	}
-	r->n = cfg->n_routes;
-	qsort(r->candidates, r->n, sizeof(*r->candidates), compare);
 	*ret_router = r;
 	return 0;
 }
 
-static bool match_host(const struct conf_match *m, struct slice host)
+static bool takes_method(const struct tree_route *t, const struct http_head *head)
 {
-	for (size_t i = 0; i < m->hosts.n; i++) {
-		struct slice want = m->hosts.items[i];
+	if (head->method == HTTP_OTHER_METHOD)
+		return match_method(t->match, head->method_name);
+	return t->methods >> head->method & 1;
+}
 
-		if (slice_eq(want, host))
-			return true;
-		if (want.len < 2 || want.ptr[0] != '*')
+static void try_ranks(struct find *f, const struct tree_list *list)
+{
+	const uint32_t *ranks = f->router->ranks + list->start;
+
+	for (uint32_t i = 0; i < list->n && ranks[i] < f->best; i++) {
+		const struct tree_route *t = &f->router->routes[ranks[i]];
+
+		if (t->conditional && !match_conditions(t->match, f->head))
 			continue;
-		want = slice_skip(want, 1);
-		if (host.len > want.len && slice_eq(slice_skip(host, host.len - want.len), want))
-			return true;
+		if (takes_method(t, f->head)) {
+			f->best = ranks[i];
+			return;
+		}
+		f->allowed |= t->methods & TREE_ALLOWED;
 	}
-	return m->hosts.n == 0;
 }
 
-/* "/prefix/" of "/prefix/ *" takes what is below it and "/prefix" itself. */
-static bool match_prefix(struct slice prefix, struct slice path)
-{
-	if (slice_starts(path, prefix))
-		return true;
-	return prefix.len > 1 && slice_eq(slice_first(prefix, prefix.len - 1), path);
-}
+/* A place in a tree: a node and how much of its label has been read. */
+struct cursor {
+	const struct radix_node *node;
+	uint32_t used;
+};
 
-static bool match_segments(struct slice want, struct slice path)
+static bool feed(const struct radix *t, struct cursor *c, struct slice bytes, bool fold)
 {
-	while (want.len && path.len) {
-		struct slice w, p;
+	for (size_t i = 0; i < bytes.len; i++) {
+		unsigned char byte = (unsigned char)bytes.ptr[i];
 
-		want = slice_skip(want, 1);
-		path = slice_skip(path, 1);
-		w = slice_first(want, slice_index(want, '/'));
-		p = slice_first(path, slice_index(path, '/'));
-		if (w.len && w.ptr[0] == '{' ? p.len == 0 : !slice_eq(w, p))
+		if (fold && byte >= 'A' && byte <= 'Z')
+			byte |= 0x20;
+		if (c->used == c->node->label_len) {
+			uint32_t child = radix_child(t, c->node, byte);
+
+			if (child == RADIX_NONE)
+				return false;
+			*c = (struct cursor){.node = &t->nodes[child], .used = 1};
+		} else if ((unsigned char)t->text[c->node->label + c->used++] != byte) {
 			return false;
-		want = slice_skip(want, w.len);
-		path = slice_skip(path, p.len);
-	}
-	return want.len == 0 && path.len == 0;
-}
-
-static bool match_path(struct slice want, struct slice path)
-{
-	if (is_prefix(want))
-		return match_prefix(slice_first(want, want.len - 1), path);
-	return has_params(want) ? match_segments(want, path) : slice_eq(want, path);
-}
-
-static bool match_header(const struct conf_pair *want, const struct http_head *head)
-{
-	enum http_name id = http_name_id(want->name);
-
-	for (size_t i = 0; i < head->n_fields; i++) {
-		const struct http_field *f = &head->fields[i];
-
-		if (f->id == id && (id != HTTP_NAME_OTHER || slice_ieq(f->name, want->name)) &&
-		    (want->any || slice_eq(f->value, want->value)))
-			return true;
-	}
-	return false;
-}
-
-static bool match_conditions(const struct conf_match *m, const struct http_head *head)
-{
-	for (size_t i = 0; i < m->headers.n; i++)
-		if (!match_header(&m->headers.items[i], head))
-			return false;
-	for (size_t i = 0; i < m->cookies.n; i++) {
-		const struct conf_pair *want = &m->cookies.items[i];
-		struct slice value;
-
-		if (!http_head_cookie(head, want->name, &value) ||
-		    (!want->any && !slice_eq(value, want->value)))
-			return false;
+		}
 	}
 	return true;
 }
 
-static bool match_method(const struct conf_match *m, struct slice method)
+static void try_end(struct find *f, const struct cursor *c)
 {
-	for (size_t i = 0; i < m->methods.n; i++)
-		if (slice_eq(m->methods.items[i], method))
-			return true;
-	return m->methods.n == 0;
+	if (c->used == c->node->label_len && c->node->exact != RADIX_NONE)
+		try_ranks(f, &f->router->lists[c->node->exact]);
 }
 
-static unsigned int method_bits(const struct conf_match *m)
+static void try_pair(struct find *f, uint32_t root, bool cookie, struct slice name,
+		     struct slice value)
 {
-	static const struct slice names[] = {
-		[HTTP_GET] = SLICE_INIT("GET"),	      [HTTP_HEAD] = SLICE_INIT("HEAD"),
-		[HTTP_POST] = SLICE_INIT("POST"),     [HTTP_PUT] = SLICE_INIT("PUT"),
-		[HTTP_DELETE] = SLICE_INIT("DELETE"), [HTTP_OPTIONS] = SLICE_INIT("OPTIONS"),
-		[HTTP_PATCH] = SLICE_INIT("PATCH"),
-	};
-	unsigned int bits = 0;
+	const struct radix *t = &f->router->radix;
+	struct cursor any = {.node = &t->nodes[root]};
+	struct cursor exact = any;
 
-	for (size_t i = HTTP_GET; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].len && match_method(m, names[i]))
-			bits |= 1U << i;
-	return bits;
+	if (feed(t, &any, cookie ? SLICE("C") : SLICE("H"), false) && feed(t, &any, name, !cookie))
+		try_end(f, &any);
+	if (feed(t, &exact, cookie ? SLICE("c") : SLICE("h"), false) &&
+	    feed(t, &exact, name, !cookie) && feed(t, &exact, slice_make("", 1), false) &&
+	    feed(t, &exact, value, false))
+		try_end(f, &exact);
+}
+
+/* What the request has is looked up among the conditions, not the conditions in the request. */
+static void try_index(struct find *f, uint32_t root)
+{
+	for (size_t i = 0; i < f->head->n_fields; i++) {
+		const struct http_field *field = &f->head->fields[i];
+		struct slice cookies = field->value;
+
+		try_pair(f, root, false, field->name, field->value);
+		while (field->id == HTTP_NAME_COOKIE && cookies.len) {
+			struct slice value = slice_trim(slice_cut(&cookies, ';'));
+			struct slice name = slice_cut(&value, '=');
+
+			try_pair(f, root, true, name, value);
+		}
+	}
+}
+
+static void try_list(struct find *f, uint32_t id)
+{
+	const struct tree_list *list = &f->router->lists[id];
+
+	try_ranks(f, list);
+	if (list->index != RADIX_NONE && f->router->radix.nodes[list->index].best < f->best)
+		try_index(f, list->index);
+}
+
+static bool match_params(const struct radix *t, const struct radix_node *n, struct slice *path)
+{
+	for (size_t i = 0; i < n->label_len; i++) {
+		char want = t->text[n->label + i];
+		size_t len = 1;
+
+		if (path->len == 0)
+			return false;
+		if (want == RADIX_PARAM)
+			len = slice_index(*path, '/');
+		else if (want != path->ptr[0])
+			return false;
+		if (len == 0)
+			return false;
+		*path = slice_skip(*path, len);
+	}
+	return true;
+}
+
+/*
+ * Down one tree of paths. Only where a segment is named by one route and a parameter of another do both ways have to
+ * be gone, and no node is ever seen twice. outer: the prefixes from there upwards are the caller's to try.
+ */
+static void walk(struct find *f, uint32_t at, struct slice path, uint32_t outer)
+{
+	const struct radix *t = &f->router->radix;
+	uint32_t last = outer;
+
+	while (at != RADIX_NONE && t->nodes[at].best < f->best) {
+		const struct radix_node *n = &t->nodes[at];
+		uint32_t literal;
+
+		if (!(n->has_param ? match_params(t, n, &path) : radix_match(t, n, &path)))
+			break;
+		if (n->prefix != RADIX_NONE)
+			last = at;
+		if (path.len == 0) {
+			if (n->exact != RADIX_NONE)
+				try_list(f, n->exact);
+			break;
+		}
+		literal = radix_child(t, n, (unsigned char)path.ptr[0]);
+		at = literal;
+		if (n->n_children && t->first[n->children] == RADIX_PARAM) {
+			if (literal != RADIX_NONE)
+				walk(f, literal, path, last);
+			at = n->children;
+		}
+	}
+	/* The longest first: where it matches, the others mostly need no look. */
+	for (; last != outer; last = t->nodes[last].up)
+		try_list(f, t->nodes[last].prefix);
+}
+
+/* The trees of paths of all that matches the host, the most specific first. */
+static void walk_hosts(struct find *f, struct slice host, struct slice path)
+{
+	const struct radix *t = &f->router->radix;
+	uint32_t at = f->router->hosts;
+	uint32_t last = RADIX_NONE;
+	char text[TREE_MAX_HOST];
+	struct slice rest = slice_make(text, host.len);
+
+	if (host.len > sizeof(text))
+		return;
+	for (size_t i = 0; i < host.len; i++)
+		text[i] = host.ptr[host.len - 1 - i];
+	while (at != RADIX_NONE) {
+		const struct radix_node *n = &t->nodes[at];
+
+		if (!radix_match(t, n, &rest))
+			break;
+		if (rest.len == 0) {
+			if (n->exact != RADIX_NONE)
+				walk(f, n->exact, path, RADIX_NONE);
+			break;
+		}
+		if (n->prefix != RADIX_NONE)
+			last = at;
+		at = radix_child(t, n, (unsigned char)rest.ptr[0]);
+	}
+	for (; last != RADIX_NONE; last = t->nodes[last].up)
+		walk(f, t->nodes[last].prefix, path, RADIX_NONE);
 }
 
 enum router_status router_find(const struct router *r, const struct http_head *head,
 			       struct slice host, struct slice path, struct router_match *ret_match)
 {
-	ret_match->allowed = 0;
-	for (size_t i = 0; i < r->n; i++) {
-		const struct conf_match *m = &r->candidates[i].route->match;
+	struct find f = {.router = r, .head = head, .best = RADIX_NONE};
 
-		if (!match_host(m, host) || !match_path(m->path, path) ||
-		    !match_conditions(m, head))
-			continue;
-		if (match_method(m, head->method_name)) {
-			ret_match->route = r->candidates[i].index;
-			return ROUTER_FOUND;
-		}
-		ret_match->allowed |= method_bits(m);
-	}
-	return ret_match->allowed ? ROUTER_METHOD : ROUTER_NONE;
+	walk_hosts(&f, host, path);
+	walk(&f, r->any, path, RADIX_NONE);
+	ret_match->allowed = f.allowed;
+	if (f.best == RADIX_NONE)
+		return f.allowed ? ROUTER_METHOD : ROUTER_NONE;
+	ret_match->route = r->routes[f.best].index;
+	return ROUTER_FOUND;
 }

@@ -28,9 +28,17 @@ int router_new(const struct config *cfg, struct arena *arena, struct error *err,
 	       struct router **ret_router);
 
 /*
- * host and path in normal form (http/uri.h). The best route is the one of the highest priority, then of the most
- * specific host (exact, longest wildcard, any), then path (exact, parameters, longest prefix), then of
- * the most other conditions, then the first in the file.
+ * host and path in normal form (http/uri.h). Of the routes that match, the one is found with
+ *   1. the highest priority,
+ *   2. the most specific host: exact, then the longest wildcard, then any; with several hosts, the least of them,
+ *   3. the most specific path: exact, then with parameters, then the longest prefix,
+ *   4. the most further conditions: each header and cookie, and methods together, count one,
+ *   5. the first place in the file.
+ * "*.example.com" takes every name below it, at any depth, not example.com. "/prefix/" with a star takes "/prefix", too;
+ * a parameter takes one segment that is not empty. A header or a cookie compares by value; "*" is any value.
+ * The cost grows with the length of host and path and, where more than a few routes of one host and path differ in
+ * headers or cookies, with the number of the request's fields; not with the number of routes. Only for each segment that
+ * some routes name and others take as a parameter are two ways tried; no node of the tree is looked at twice.
  */
 enum router_status router_find(const struct router *r, const struct http_head *head,
 			       struct slice host, struct slice path,
