@@ -16,21 +16,25 @@ SANFLAGS := -fsanitize=thread
 endif
 
 CC := gcc
+CLANG := clang
+BPFTOOL := /usr/sbin/bpftool
 
 CPPFLAGS := -D_GNU_SOURCE -I. -Iuserspace -I$(BUILD)
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	  -Wvla -fno-common -fno-strict-aliasing -pthread $(SANFLAGS)
 LDFLAGS := -pthread $(SANFLAGS)
-LDLIBS := -luring -lssl -lcrypto -lyaml -ljansson
+LDLIBS := -lbpf -luring -lssl -lcrypto -lyaml -ljansson
 
 LIB_SRCS := $(filter-out userspace/daemon/main.c,$(wildcard userspace/*/*.c))
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
-C_FILES := $(wildcard userspace/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
+BPF_TEST_SRCS := $(wildcard tests/bpf/test_*.c)
+C_FILES := $(wildcard bpf/*.[ch] userspace/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsluice.a
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
+BPF_TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(BPF_TEST_SRCS))
 REPLAY_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRCS))
 
 all: $(BUILD)/sluiced
@@ -46,6 +50,19 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The packet programs, and the header through which user space loads and finds them.
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -print-multiarch)
+SKELETON := $(BUILD)/bpf/guard.skel.h
+
+$(BUILD)/bpf/%.o: bpf/%.bpf.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.o
+	$(BPFTOOL) gen skeleton $< name $* >$@
+
+$(call obj,$(wildcard userspace/edge/*.c)) $(BPF_TEST_BINS): $(SKELETON)
+
 # Looked at once a build directory, and again when the list of packages changes.
 $(BUILD)/.deps: tests/deps.sh
 	@mkdir -p $(@D)
@@ -57,6 +74,10 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+$(BUILD)/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/packet.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
+
 # Each fuzz target with a main that replays its corpus as an ordinary test.
 $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
 	@mkdir -p $(@D)
@@ -64,8 +85,9 @@ $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
 
 unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
+bpf-bins: $(BPF_TEST_BINS)
 
-tests: all unit-bins fuzz-bins
+tests: all unit-bins fuzz-bins bpf-bins
 
 # On every CPU, unless the caller says how many.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -78,13 +100,13 @@ test:
 	tests/run.sh build build/san
 
 # The sentence in .clang-tidy on _cleanup_ holds for cppcheck, too: it sees leaks where there are none.
-lint:
+lint: $(SKELETON)
 	tests/deps.sh build test lint
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck -q -j$(shell nproc) --error-exitcode=1 --enable=warning,performance,portability -D_GNU_SOURCE \
 		-I. -Iuserspace --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
 		--suppress=internalAstError --suppress=arrayIndexThenCheck userspace tests
-	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P$(shell nproc) -n4 \
+	printf '%s\n' $(filter-out bpf/%,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
 	shellcheck tests/*.sh .ci/run
 	/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider tests/style
@@ -94,6 +116,6 @@ clean:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all clean unit-bins fuzz-bins tests test lint
+.PHONY: all clean unit-bins fuzz-bins bpf-bins tests test lint
 .SECONDARY:
 .DELETE_ON_ERROR:

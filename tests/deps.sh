@@ -7,7 +7,7 @@ packages=
 for group in "$@"; do
 	case $group in
 	build) packages="$packages gcc libc6-dev linux-libc-dev liburing-dev libssl-dev libyaml-dev
-		libjansson-dev" ;;
+		libjansson-dev clang llvm bpftool libbpf-dev" ;;
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
 		python3-cryptography" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;

@@ -58,6 +58,12 @@ unit() {
 	done
 }
 
+packet() {
+	for source in tests/bpf/test_*.c; do
+		run "$source" '^\[  PASSED  \] [0-9]+ test' '^\[  FAILED  \] [0-9]+ test' "$1/${source%.c}"
+	done
+}
+
 replay() {
 	for source in tests/fuzz/fuzz_*.c; do
 		local name
@@ -77,6 +83,7 @@ group style python tests/style
 for build in "$@"; do
 	export SLUICE_BUILD=$build
 	group "unit, $build" unit "$build"
+	group "packets, $build" packet "$build"
 	group "fuzz replay, $build" replay "$build"
 	group "integration, $build" python tests/integration
 done

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract of the packet plane's two sides: keys, values and meanings of the pinned maps. Whatever is
+ * written here, by sluice or by bpftool, counts from the next packet. Numbers are in host byte order,
+ * addresses in network order; times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#ifndef BPF_ABI_H
+#define BPF_ABI_H
+
+#include <linux/types.h>
+
+/* Keys of allow4, deny4 and allow6, deny6 (LPM_TRIE). A single address has the full prefix length. */
+struct prefix4 {
+	__u32 prefixlen;
+	__u8 addr[4];
+};
+
+struct prefix6 {
+	__u32 prefixlen;
+	__u8 addr[16];
+};
+
+/* Who put an entry on a list: those of the file are replaced when the file is applied again, others stay. */
+enum origin {
+	ORIGIN_OPERATOR, /* sluice deny add, or bpftool with a value of zeros */
+	ORIGIN_FILE,
+};
+
+struct list_value {
+	enum origin origin;
+};
+
+/* ports: an array by port number. */
+enum port_state {
+	PORT_OPEN,	/* lists only */
+	PORT_PROTECTED, /* SYN gate (TCP) and token bucket, too */
+};
+
+struct port_value {
+	enum port_state state;
+};
+
+enum syn_mode {
+	SYN_OFF,
+	SYN_AUTO, /* cookies while more SYNs than the threshold arrive */
+	SYN_ALWAYS,
+};
+
+/* policy: an array of one. */
+struct policy {
+	enum syn_mode syn_mode;
+	__u32 syn_threshold; /* SYNs a second, to protected ports, from all sources; SYN_AUTO */
+	__u64 interval;	     /* nanoseconds a packet of one source's bucket; 0: no limit */
+	__u64 burst;	     /* packets that a full bucket holds; at least 1 */
+};
+
+/*
+ * A token bucket as its theoretical arrival time (GCRA, ITU-T I.371): the moment when it will be full again.
+ * One word, so that one compare-and-swap takes a token. The source is sluice_source4 or _source6.
+ */
+struct bucket {
+	__u64 source;
+	__u64 full_at;
+};
+
+/*
+ * buckets: an array of sets of one cache line. A way is given to another source only when its bucket is full
+ * again, so that nothing is forgotten by it; a newcomer to a set without such a way shares one.
+ */
+#define BUCKET_WAYS 4
+#define BUCKET_SETS 16384 /* a power of two: 65,536 sources at once in 1 MiB */
+
+struct bucket_set {
+	struct bucket way[BUCKET_WAYS];
+} __attribute__((aligned(64)));
+
+/* An IPv6 source is its /64, an IPv4 source its address, marked so that it meets no /64. */
+#define SOURCE4_MARK 0x0000ffff00000000ULL
+
+/* syn_state: an array of one, the SYN gate's own meter. */
+struct syn_state {
+	__u64 full_at;	     /* of the bucket that all SYNs share */
+	__u64 cookies_until; /* SYN_AUTO: answers with cookies end then */
+};
+
+#define SYN_HOLD_NSEC                                                                              \
+	10000000000ULL /* how long cookies go on after the threshold was last exceeded */
+
+/*
+ * What became of a packet and why; every packet counts once. The names are what people see, in this order.
+ * GUARD_REASON(ENUMERATOR, name, VERDICT, help)
+ */
+#define GUARD_REASONS(GUARD_REASON)                                                                \
+	GUARD_REASON(PASSED, passed, PASS, "Nothing was held against it")                          \
+	GUARD_REASON(ALLOWED, allowed, PASS, "Source on the allow list")                           \
+	GUARD_REASON(NOT_IP, not_ip, PASS, "Neither IPv4 nor IPv6, ARP for instance")              \
+	GUARD_REASON(FRAGMENT, fragment, PASS, "Later fragment, has met the lists only")           \
+	GUARD_REASON(COOKIE_VALID, cookie_valid, PASS, "ACK with a valid SYN cookie")              \
+	GUARD_REASON(COOKIE_SENT, cookie_sent, TX, "SYN answered with a cookie")                   \
+	GUARD_REASON(DENIED, denied, DROP, "Source on the deny list")                              \
+	GUARD_REASON(LIMITED, limited, DROP, "Source over its token bucket")                       \
+	GUARD_REASON(COOKIE_INVALID, cookie_invalid, DROP, "ACK to a listener without a cookie")   \
+	GUARD_REASON(MALFORMED, malformed, DROP, "Headers cut short or contradicting each other")  \
+	GUARD_REASON(IP6_HEADERS, ip6_headers, DROP, "Too many IPv6 extension headers")            \
+	GUARD_REASON(BAD_CHECKSUM, bad_checksum, DROP, "SYN with a wrong TCP checksum")
+
+enum reason {
+#define GUARD_REASON(id, name, verdict, help) REASON_##id,
+	GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+		REASON_COUNT,
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes; /* of the frames */
+};
+
+/* counters: a per-CPU array of one; its members are in the order of enum reason. */
+struct counters {
+#define GUARD_REASON(id, name, verdict, help) struct counter name;
+	GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+};
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The guard: what an interface lets through. Allow, deny, SYN gate, token bucket, pass, in this order; each is
+ * one header. A packet is counted once, under the reason of its verdict.
+ */
+#include "bpf/acl.bpf.h"
+#include "bpf/bucket.bpf.h"
+#include "bpf/maps.bpf.h"
+#include "bpf/parse.bpf.h"
+#include "bpf/stats.bpf.h"
+#include "bpf/syn.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* For tests: time stands where test_now says. */
+const volatile bool test_clock;
+__u64 test_now;
+
+static __always_inline __u64 clock_now(void)
+{
+	return test_clock ? test_now : bpf_ktime_get_ns();
+}
+
+static __always_inline enum reason parse(struct packet *p)
+{
+	enum reason reason = parse_ethernet(p);
+
+	if (reason == REASON_PASSED)
+		reason = p->family == 4 ? parse_ip4(p) : parse_ip6(p);
+	return reason;
+}
+
+/* Whether the packet is one that the SYN gate and the buckets look after. */
+static __always_inline bool is_protected(const struct packet *p)
+{
+	__u32 key = p->port;
+	struct port_value *port;
+
+	if (p->protocol == IPPROTO_ICMP)
+		return p->icmp_type == ICMP_ECHO_REQUEST;
+	if (p->protocol == IPPROTO_ICMPV6)
+		return p->icmp_type == ICMP6_ECHO_REQUEST;
+	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+		return false;
+	port = bpf_map_lookup_elem(&ports, &key);
+	return port && port->state == PORT_PROTECTED;
+}
+
+static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
+{
+	enum reason reason = parse(p);
+	const struct policy *rules;
+	__u32 key = 0;
+	__u64 now;
+
+	if (reason != REASON_PASSED)
+		return reason;
+	if (acl_allowed(p))
+		return REASON_ALLOWED;
+	if (acl_denied(p))
+		return REASON_DENIED;
+	reason = parse_l4(p);
+	if (reason != REASON_PASSED)
+		return reason;
+	if (p->later_fragment)
+		return REASON_FRAGMENT;
+	rules = bpf_map_lookup_elem(&policy, &key);
+	if (!rules || (!rules->syn_mode && !rules->interval) || !is_protected(p))
+		return REASON_PASSED;
+	now = clock_now();
+	reason = syn_gate(ctx, p, rules, now);
+	if (reason != REASON_PASSED && reason != REASON_COOKIE_VALID)
+		return reason;
+	if (rules->interval && !bucket_take(p->source, now, rules))
+		return REASON_LIMITED;
+	return reason;
+}
+
+SEC("xdp.frags")
+int sluice_guard(struct xdp_md *ctx)
+{
+	struct packet p = {
+		.data = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.cursor = (void *)(long)ctx->data,
+		.bytes = bpf_xdp_get_buff_len(ctx),
+	};
+
+	return finish(decide(ctx, &p), p.bytes);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The pinned maps. bpf/abi.h says what their keys and values mean. */
+#ifndef BPF_MAPS_BPF_H
+#define BPF_MAPS_BPF_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/abi.h"
+
+#define LIST_MAX 65536
+
+#define DEFINE_LIST(list, prefix)                                                                  \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_LPM_TRIE);                                               \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
+		__uint(max_entries, LIST_MAX);                                                     \
+		__type(key, struct prefix);                                                        \
+		__type(value, struct list_value);                                                  \
+	} list SEC(".maps")
+
+DEFINE_LIST(allow4, prefix4);
+DEFINE_LIST(allow6, prefix6);
+DEFINE_LIST(deny4, prefix4);
+DEFINE_LIST(deny6, prefix6);
+
+#define DEFINE_ARRAY(name, kind, n, value_type)                                                    \
+	struct {                                                                                   \
+		__uint(type, kind);                                                                \
+		__uint(max_entries, n);                                                            \
+		__type(key, __u32);                                                                \
+		__type(value, value_type);                                                         \
+	} name SEC(".maps")
+
+DEFINE_ARRAY(policy, BPF_MAP_TYPE_ARRAY, 1, struct policy);
+DEFINE_ARRAY(ports, BPF_MAP_TYPE_ARRAY, 65536, struct port_value);
+DEFINE_ARRAY(buckets, BPF_MAP_TYPE_ARRAY, BUCKET_SETS, struct bucket_set);
+DEFINE_ARRAY(syn_state, BPF_MAP_TYPE_ARRAY, 1, struct syn_state);
+
+DEFINE_ARRAY(counters, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct counters);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From frame to the fields that the guard decides by: Ethernet, up to two VLAN tags, IPv4 with options, IPv6
+ * with extension headers, fragments, TCP, UDP, ICMP. Plain pointers, no maps, no helpers.
+ */
+#ifndef BPF_PARSE_BPF_H
+#define BPF_PARSE_BPF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/abi.h"
+
+#define VLAN_TAGS	    2
+#define IP6_EXTENSIONS	    6 /* more than any sender has a use for */
+
+#define TCP_FIN		    0x01
+#define TCP_SYN		    0x02
+#define TCP_RST		    0x04
+#define TCP_ACK		    0x10
+#define TCP_FLAGS	    (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) /* those that say what a segment is for */
+
+#define ICMP_ECHO_REQUEST   8
+#define ICMP6_ECHO_REQUEST  128
+
+#define IP_FRAGMENT_OFFSET  0x1fff
+#define IP6_FRAGMENT_OFFSET 0xfff8
+
+struct vlan_header {
+	__be16 tci;
+	__be16 type;
+};
+
+struct ip6_extension {
+	__u8 next;
+	__u8 len; /* 8 bytes each, without the first 8; of AH 4 bytes each, without the first 8 */
+	__be16 fragment; /* IPPROTO_FRAGMENT: offset and flags */
+};
+
+struct icmp_head {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+};
+
+struct packet {
+	void *data;
+	void *end;
+	void *cursor;
+	__u32 bytes; /* of the whole frame, what lies behind end included */
+	__u16 ip;    /* offset of the IP header */
+	__u16 l4;    /* offset of TCP, UDP or ICMP */
+	__u8 family; /* 4, 6; 0: neither */
+	__u8 protocol;
+	__u8 icmp_type;
+	__u8 tcp_flags;	     /* TCP_FLAGS of them */
+	bool later_fragment; /* has no ports */
+	__u16 l4_len;	     /* bytes from l4 to the end of the IP packet */
+	__u16 port;	     /* destination, host order; TCP and UDP */
+	__u64 source;	     /* as buckets know it */
+	union {
+		struct prefix4 source4;
+		struct prefix6 source6;
+	};
+};
+
+/* The next n bytes, or NULL when the frame ends before. */
+static __always_inline void *take(struct packet *p, __u32 n)
+{
+	void *at = p->cursor;
+
+	if (at + n > p->end)
+		return 0;
+	p->cursor = at + n;
+	return at;
+}
+
+/* Skip n bytes, at most max; without the barrier the compiler removes the bound that the verifier wants to see. */
+static __always_inline bool skip(struct packet *p, __u32 n, __u32 max)
+{
+	barrier_var(n);
+	return n <= max && take(p, n);
+}
+
+/* The IP header again, or NULL: the verifier has forgotten that its n bytes are there. */
+static __always_inline void *packet_ip(const struct packet *p, __u32 n)
+{
+	void *ip = p->data + (p->ip & 31); /* 14, 18 or 22 */
+
+	return ip + n > p->end ? 0 : ip;
+}
+
+static __always_inline bool is_vlan(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
+/* PASSED for "go on", or the reason that ends it. */
+static __always_inline enum reason parse_ethernet(struct packet *p)
+{
+	struct ethhdr *eth = take(p, sizeof(*eth));
+	__be16 type;
+
+	if (!eth)
+		return REASON_MALFORMED;
+	type = eth->h_proto;
+#pragma unroll
+	for (int i = 0; i < VLAN_TAGS; i++) {
+		struct vlan_header *vlan;
+
+		if (!is_vlan(type))
+			break;
+		vlan = take(p, sizeof(*vlan));
+		if (!vlan)
+			return REASON_MALFORMED;
+		type = vlan->type;
+	}
+	p->ip = p->cursor - p->data;
+	if (type == bpf_htons(ETH_P_IP))
+		p->family = 4;
+	else if (type == bpf_htons(ETH_P_IPV6))
+		p->family = 6;
+	else
+		return REASON_NOT_IP;
+	return REASON_PASSED;
+}
+
+static __always_inline enum reason parse_ip4(struct packet *p)
+{
+	struct iphdr *ip = take(p, sizeof(*ip));
+	__u32 header, total, fragment;
+
+	if (!ip || ip->version != 4)
+		return REASON_MALFORMED;
+	header = ip->ihl * 4;
+	total = bpf_ntohs(ip->tot_len);
+	if (header < sizeof(*ip) || total < header || p->ip + total > p->bytes)
+		return REASON_MALFORMED;
+	if (!skip(p, header - sizeof(*ip), 40))
+		return REASON_MALFORMED;
+	p->source4.prefixlen = 32;
+	__builtin_memcpy(p->source4.addr, &ip->saddr, sizeof(p->source4.addr));
+	p->source = SOURCE4_MARK | bpf_ntohl(ip->saddr);
+	p->protocol = ip->protocol;
+	p->l4_len = total - header;
+	fragment = bpf_ntohs(ip->frag_off);
+	p->later_fragment = fragment & IP_FRAGMENT_OFFSET;
+	return REASON_PASSED;
+}
+
+/* Move past extension headers up to one that the guard knows, or does not. */
+static __always_inline enum reason parse_extensions(struct packet *p)
+{
+#pragma unroll
+	for (int i = 0; i < IP6_EXTENSIONS; i++) {
+		struct ip6_extension *ext;
+		__u32 len;
+
+		switch (p->protocol) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_FRAGMENT:
+		case IPPROTO_AH:
+			break;
+		default:
+			return REASON_PASSED;
+		}
+		ext = take(p, 8);
+		if (!ext)
+			return REASON_MALFORMED;
+		len = 8;
+		if (p->protocol == IPPROTO_FRAGMENT)
+			p->later_fragment = ext->fragment & bpf_htons(IP6_FRAGMENT_OFFSET);
+		else if (p->protocol == IPPROTO_AH)
+			len = (ext->len + 2) * 4;
+		else
+			len = (ext->len + 1) * 8;
+		if (len > p->l4_len || len < 8 || !skip(p, len - 8, 2040))
+			return REASON_MALFORMED;
+		p->l4_len -= len;
+		p->protocol = ext->next;
+		if (p->later_fragment)
+			return REASON_PASSED;
+	}
+	return REASON_IP6_HEADERS;
+}
+
+static __always_inline enum reason parse_ip6(struct packet *p)
+{
+	struct ipv6hdr *ip = take(p, sizeof(*ip));
+	__be64 network;
+
+	if (!ip || ip->version != 6)
+		return REASON_MALFORMED;
+	if (p->ip + sizeof(*ip) + bpf_ntohs(ip->payload_len) > p->bytes)
+		return REASON_MALFORMED;
+	p->source6.prefixlen = 128;
+	__builtin_memcpy(p->source6.addr, &ip->saddr, sizeof(p->source6.addr));
+	__builtin_memcpy(&network, &ip->saddr, sizeof(network));
+	p->source = bpf_be64_to_cpu(network);
+	p->protocol = ip->nexthdr;
+	p->l4_len = bpf_ntohs(ip->payload_len);
+	return parse_extensions(p);
+}
+
+static __always_inline enum reason parse_l4(struct packet *p)
+{
+	p->l4 = p->cursor - p->data;
+	if (p->later_fragment)
+		return REASON_PASSED;
+	if (p->protocol == IPPROTO_TCP) {
+		struct tcphdr *tcp = take(p, sizeof(*tcp));
+
+		if (!tcp || tcp->doff * 4 < sizeof(*tcp) || tcp->doff * 4 > p->l4_len)
+			return REASON_MALFORMED;
+		p->port = bpf_ntohs(tcp->dest);
+		p->tcp_flags = ((__u8 *)tcp)[13] & TCP_FLAGS;
+	} else if (p->protocol == IPPROTO_UDP) {
+		struct udphdr *udp = take(p, sizeof(*udp));
+
+		if (!udp || p->l4_len < sizeof(*udp))
+			return REASON_MALFORMED;
+		p->port = bpf_ntohs(udp->dest);
+	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
+		struct icmp_head *icmp = take(p, sizeof(*icmp));
+
+		if (!icmp || p->l4_len < sizeof(*icmp))
+			return REASON_MALFORMED;
+		p->icmp_type = icmp->type;
+	}
+	return REASON_PASSED;
+}
+
+#endif

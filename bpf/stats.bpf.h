@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every packet ends here: one reason, its counter, its verdict. */
+#ifndef BPF_STATS_BPF_H
+#define BPF_STATS_BPF_H
+
+#include "bpf/maps.bpf.h"
+
+static __always_inline int verdict_of(enum reason reason)
+{
+	switch (reason) {
+#define GUARD_REASON(id, name, verdict, help)                                                      \
+	case REASON_##id:                                                                          \
+		return XDP_##verdict;
+		GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+	default:
+		return XDP_ABORTED;
+	}
+}
+
+static __always_inline int finish(enum reason reason, __u32 bytes)
+{
+	__u32 key = 0;
+	struct counter *c = bpf_map_lookup_elem(&counters, &key);
+
+	if (c && reason < REASON_COUNT) {
+		c[reason].packets++;
+		c[reason].bytes += bytes;
+	}
+	return verdict_of(reason);
+}
+
+#endif
