@@ -105,7 +105,7 @@ lint: $(SKELETON)
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck -q -j$(shell nproc) --error-exitcode=1 --enable=warning,performance,portability -D_GNU_SOURCE \
 		-I. -Iuserspace --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
-		--suppress=internalAstError --suppress=arrayIndexThenCheck userspace tests
+		--suppress=internalAstError userspace tests
 	printf '%s\n' $(filter-out bpf/%,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
 	shellcheck tests/*.sh .ci/run

@@ -13,10 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config *cfg = NULL;
 
 	conf_diag_init(&diag);
-	if (config_load_text("fuzz.yaml", slice_make((const char *)data, size), &diag, &cfg) == 0)
-		config_free(cfg);
-	else
+	if (config_load_text("fuzz.yaml", slice_make((const char *)data, size), &diag, &cfg) < 0)
 		assert(diag.errors > 0);
+	config_free(cfg);
 	conf_diag_fini(&diag);
 	return 0;
 }

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice in = slice_make((const char *)data, size);
 	const char *line = size ? memmem(data, size, "\n---\n", 5) : NULL;
 	struct conf_diag diag;
-	struct config *cfg;
+	struct config *cfg = NULL;
 	struct buf text;
 
 	if (!line)
@@ -64,10 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_puts(&text, begin);
 	buf_put(&text, slice_first(in, (size_t)(line - in.ptr) + 1));
 	conf_diag_init(&diag);
-	if (!text.failed && config_load_text("fuzz.yaml", buf_slice(&text), &diag, &cfg) == 0) {
+	if (!text.failed && config_load_text("fuzz.yaml", buf_slice(&text), &diag, &cfg) == 0)
 		request(cfg, slice_skip(in, (size_t)(line - in.ptr) + 5));
-		config_free(cfg);
-	}
+	config_free(cfg);
 	conf_diag_fini(&diag);
 	buf_fini(&text);
 	return 0;

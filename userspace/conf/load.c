@@ -71,6 +71,10 @@ static void parse_ports(struct conf_parse *p, const struct conf_node *node, void
 {
 	struct conf_edge *edge = out;
 
+	if (node->kind != CONF_LIST) {
+		conf_diag_add(p->diag, node, "a list of ports is expected here");
+		return;
+	}
 	edge->ports = arena_zalloc(p->arena, sizeof(*edge->ports) * (node->n + 1));
 	for (size_t i = 0; edge->ports && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
@@ -212,20 +216,43 @@ static void lower(struct slice s)
 			((char *)s.ptr)[i] |= 0x20; /* the arena's copy */
 }
 
+/* NULL, or what is wrong with a route's path. */
+static const char *check_path(struct slice path)
+{
+	size_t star = slice_index(path, '*');
+	size_t brace = slice_index(path, '{');
+
+	if (path.len == 0 || path.ptr[0] != '/')
+		return "path: must start with '/'";
+	for (size_t i = 0; i < path.len; i++)
+		if ((unsigned char)path.ptr[i] <= ' ' || path.ptr[i] == 0x7f)
+			return "path: no request has spaces or control characters in its path";
+	if (star < path.len && (star + 1 != path.len || path.ptr[star - 1] != '/'))
+		return "path: '*' may only stand at the end, as in /prefix/*";
+	if (star < path.len && brace < path.len)
+		return "path: parameters and '*' don't go together";
+	while (path.len) {
+		struct slice segment = slice_cut(&path, '/');
+
+		brace = slice_index(segment, '{');
+		if (brace < segment.len &&
+		    (brace > 0 || segment.len < 3 || slice_index(segment, '}') != segment.len - 1))
+			return "path: a parameter is a whole segment, as in /users/{id}";
+	}
+	return NULL;
+}
+
 static void check_match(struct conf_parse *p, const struct conf_node *node, void *out)
 {
 	struct conf_match *m = out;
-	size_t star = slice_index(m->path, '*');
+	const char *wrong = check_path(m->path);
 
 	for (size_t i = 0; i < m->hosts.n; i++)
 		lower(m->hosts.items[i]);
 	for (size_t i = 0; i < m->headers.n; i++)
 		lower(m->headers.items[i].name);
-	if (m->path.len == 0 || m->path.ptr[0] != '/')
-		conf_diag_add(p->diag, node, "path: must start with '/'");
-	else if (star < m->path.len && (star + 1 != m->path.len || m->path.ptr[star - 1] != '/'))
-		conf_diag_add(p->diag, node,
-			      "path: '*' may only stand at the end, as in /prefix/*");
+	if (wrong)
+		conf_diag_add(p->diag, node, "%s", wrong);
 }
 
 static const struct conf_option match_options[] = {
@@ -445,10 +472,38 @@ static void resolve_to(struct conf_parse *p, const struct config *cfg, struct co
 	r->sticky_name = to.sticky.cookie.len ? to.sticky.cookie : to.sticky.header;
 }
 
+static bool same_address(const struct conf_sockaddr *a, const struct conf_sockaddr *b)
+{
+	return a->len == b->len && memcmp(&a->ss, &b->ss, a->len) == 0;
+}
+
+/* Two sockets on one address would share its connections at random. */
+static void check_listeners(struct conf_parse *p, const struct config *cfg,
+			    const struct conf_node *list)
+{
+	for (size_t i = 0; list && i < cfg->n_listeners; i++) {
+		const struct conf_listener *l = &cfg->listeners[i];
+
+		for (size_t j = 0; j < i; j++) {
+			const struct conf_listener *other = &cfg->listeners[j];
+
+			if (l->name.len && slice_eq(l->name, other->name))
+				conf_diag_add(p->diag, list->items[i],
+					      "name: '%.*s' is taken by listeners[%zu]",
+					      SLICE_FMT(l->name), j);
+			if (l->address.len && same_address(&l->address, &other->address))
+				conf_diag_add(p->diag, list->items[i],
+					      "address: %.*s is taken by listeners[%zu]",
+					      SLICE_FMT(l->address.text), j);
+		}
+	}
+}
+
 static void resolve(struct conf_parse *p, struct config *cfg, const struct conf_node *root)
 {
 	if (cfg->n_listeners == 0)
 		conf_diag_add(p->diag, root, "listeners: at least one is needed");
+	check_listeners(p, cfg, conf_node_get(root, "listeners"));
 	/* Read and checked, but nothing serves them yet: better refused than silently without effect. */
 	if (cfg->edge.present)
 		conf_diag_add(p->diag, conf_node_get(root, "edge"),
@@ -492,6 +547,7 @@ int config_load_text(const char *path, struct slice text, struct conf_diag *diag
 	int rc;
 
 	diag->file = path;
+	*ret_cfg = NULL;
 	if (!cfg)
 		return -ENOMEM;
 	arena_init(&cfg->arena, 65536, MAX_ARENA);
@@ -500,17 +556,17 @@ int config_load_text(const char *path, struct slice text, struct conf_diag *diag
 	p.dir = slash ? arena_printf(p.arena, "%.*s", (int)(slash - path), path) : ".";
 	cfg->hash = hash_slice(&no_secret, text);
 	rc = conf_node_parse(text, p.arena, diag, &root);
-	if (rc == 0) {
+	if (root) {
 		conf_fill(&p, &config_table, root, cfg);
 		resolve(&p, cfg, root);
-		rc = diag->errors ? -EINVAL : 0;
+		rc = rc == 0 && diag->errors ? -EINVAL : rc;
 	}
-	if (rc < 0) {
+	if (rc < 0 && !root) {
 		config_free(cfg);
-		return rc;
+		cfg = NULL;
 	}
 	*ret_cfg = cfg;
-	return 0;
+	return rc;
 }
 
 int config_load(const char *path, struct conf_diag *diag, struct config **ret_cfg)
@@ -521,6 +577,7 @@ int config_load(const char *path, struct conf_diag *diag, struct config **ret_cf
 	ssize_t n = 1;
 
 	diag->file = path;
+	*ret_cfg = NULL;
 	if (!text)
 		return -ENOMEM;
 	while (fd >= 0 && len < MAX_FILE && (n = read(fd, text + len, MAX_FILE - len)) > 0)

@@ -7,8 +7,9 @@
 #include "conf/node.h"
 
 /*
- * 0, or -errno with every error in diag and nothing returned. The caller frees with config_free. Filters are
- * carried as nodes: their registry checks their options.
+ * 0, or -errno with every error in diag. Then *ret_cfg is NULL or, with -EINVAL, as much as could be read, for whoever
+ * looks for further errors in it. The caller frees it with config_free in any case. Filters are carried as nodes:
+ * their registry checks their options.
  */
 int config_load(const char *path, struct conf_diag *diag, struct config **ret_cfg);
 

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <yaml.h>
 
-#define MAX_DEPTH 32
-#define MAX_DIAG  65536
+#define MAX_DEPTH  32
+#define MAX_DIAG   65536
+
+#define SUGGESTION " (did you mean '"
 
 struct parser {
 	yaml_parser_t yaml;
@@ -27,20 +29,43 @@ void conf_diag_fini(struct conf_diag *d)
 	buf_fini(&d->text);
 }
 
+/* One filter that many routes use, one key file that many filters use: one error. */
+static bool said(struct slice before, struct slice line)
+{
+	while (line.len && before.len) {
+		struct slice old = slice_cut(&before, '\n');
+		struct slice rest = slice_skip(old, old.len < line.len ? old.len : line.len - 1);
+
+		if (slice_starts(old, slice_first(line, line.len - 1)) &&
+		    (rest.len == 0 || slice_starts(rest, SLICE(SUGGESTION))))
+			return true;
+	}
+	return false;
+}
+
 void conf_diag_add(struct conf_diag *d, const struct conf_node *node, const char *fmt, ...)
 {
-	char text[512];
+	char text[640];
+	size_t start = buf_len(&d->text);
 	va_list ap;
 
+	d->repeated = node && node->bad;
+	if (d->repeated)
+		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	d->errors++;
 	if (!node)
 		buf_printf(&d->text, "%s: %s\n", d->file, text);
 	else
 		buf_printf(&d->text, "%s:%u:%u: %s%s%s\n", d->file, node->line, node->column,
 			   node->path, node->path[0] ? ": " : "", text);
+	d->repeated = said(slice_first(buf_slice(&d->text), start),
+			   slice_skip(buf_slice(&d->text), start));
+	if (d->repeated)
+		d->text.tail = d->text.head + start;
+	else
+		d->errors++;
 }
 
 void conf_diag_print(const struct conf_diag *d, FILE *to)
@@ -95,10 +120,10 @@ void conf_diag_suggest(struct conf_diag *d, struct slice written, const struct s
 			found = &names[i];
 		}
 	}
-	if (!found || d->text.failed)
+	if (!found || d->repeated || d->text.failed)
 		return;
 	d->text.tail--; /* the newline */
-	buf_printf(&d->text, " (did you mean '%.*s'?)\n", SLICE_FMT(*found));
+	buf_printf(&d->text, SUGGESTION "%.*s'?)\n", SLICE_FMT(*found));
 }
 
 const struct conf_node *conf_node_get(const struct conf_node *map, const char *key)
@@ -215,7 +240,7 @@ static int add_item(struct parser *p, struct conf_node *node, struct slice key,
 
 /* The key event of a map entry and the node of its value's path. */
 static int parse_key(struct parser *p, const yaml_event_t *e, struct conf_node *map,
-		     struct slice *ret_key)
+		     struct slice *ret_key, bool *ret_again)
 {
 	struct conf_node *at = node_new(p, e, map->path);
 	struct slice key;
@@ -234,7 +259,7 @@ static int parse_key(struct parser *p, const yaml_event_t *e, struct conf_node *
 		if (!slice_eq(map->keys[i], key))
 			continue;
 		conf_diag_add(p->diag, at, "'%.*s' stands here twice", SLICE_FMT(key));
-		return -EINVAL;
+		*ret_again = true;
 	}
 	*ret_key = key;
 	return 0;
@@ -248,6 +273,7 @@ static int parse_items(struct parser *p, struct conf_node *node, int depth)
 
 	for (;;) {
 		struct slice key = {0};
+		bool again = false; /* read on, so that further errors are seen, too */
 		struct conf_node *item = NULL;
 		const char *path;
 		yaml_event_t e;
@@ -260,7 +286,7 @@ static int parse_items(struct parser *p, struct conf_node *node, int depth)
 			return 0;
 		}
 		if (node->kind == CONF_MAP) {
-			rc = parse_key(p, &e, node, &key);
+			rc = parse_key(p, &e, node, &key, &again);
 			yaml_event_delete(&e);
 			if (rc < 0 || (rc = next_event(p, &e)) < 0)
 				return rc;
@@ -271,7 +297,7 @@ static int parse_items(struct parser *p, struct conf_node *node, int depth)
 		}
 		rc = path ? parse_node(p, &e, path, depth + 1, &item) : -ENOMEM;
 		yaml_event_delete(&e);
-		if (rc == 0)
+		if (rc == 0 && !again)
 			rc = add_item(p, node, key, item, &cap);
 		if (rc < 0)
 			return rc;
@@ -294,8 +320,9 @@ static int parse_node(struct parser *p, const yaml_event_t *e, const char *path,
 	case YAML_SCALAR_EVENT:
 		node->kind = CONF_SCALAR;
 		/* An unset variable is reported and the rest still checked. */
-		expand(p, node,
-		       slice_make((const char *)e->data.scalar.value, e->data.scalar.length));
+		node->bad = expand(p, node,
+				   slice_make((const char *)e->data.scalar.value,
+					      e->data.scalar.length)) < 0;
 		return node->text.ptr ? 0 : -ENOMEM;
 	case YAML_MAPPING_START_EVENT:
 		node->kind = CONF_MAP;
@@ -346,13 +373,17 @@ int conf_node_parse(struct slice text, struct arena *arena, struct conf_diag *di
 		    struct conf_node **ret_root)
 {
 	struct parser p = {.arena = arena, .diag = diag};
+	struct conf_node *root = NULL;
 	int rc;
 
+	*ret_root = NULL;
 	if (!yaml_parser_initialize(&p.yaml))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&p.yaml, (const unsigned char *)text.ptr, text.len);
-	rc = parse_document(&p, ret_root);
+	rc = parse_document(&p, &root);
 	yaml_parser_delete(&p.yaml);
+	if (rc == 0)
+		*ret_root = root;
 	if (rc == 0 && diag->errors)
 		rc = -EINVAL;
 	if (rc == -ENOMEM)

@@ -3,6 +3,7 @@
 #ifndef CONF_NODE_H
 #define CONF_NODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -22,6 +23,7 @@ struct conf_node {
 	unsigned int line;
 	unsigned int column; /* both from 1 */
 	struct slice text;   /* of a scalar, ${NAME} expanded */
+	bool bad;	     /* it could not be: further errors in this node follow from that */
 	struct slice *keys;  /* of a map, beside items; NULL for a list */
 	struct conf_node **items;
 	size_t n;
@@ -32,19 +34,24 @@ struct conf_diag {
 	const char *file;
 	struct buf text;
 	size_t errors;
+	bool repeated; /* the last one had been said before and was dropped */
 };
 
 void conf_diag_init(struct conf_diag *d);
 void conf_diag_fini(struct conf_diag *d);
 
-/* node may be NULL: the whole file is meant. */
+/*
+ * node may be NULL: the whole file is meant. Dropped is what has been said in the same words of the same
+ * place, and what follows from a value that is not there.
+ */
 void conf_diag_add(struct conf_diag *d, const struct conf_node *node, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void conf_diag_print(const struct conf_diag *d, FILE *to);
 
 /*
  * Parse text; strings and nodes live in the arena. Refused: a second document, aliases, duplicate keys, nesting over
- * 32. 0, or -EINVAL with the reasons in diag.
+ * 32, unset variables. 0, or -EINVAL with the reasons in diag; *ret_root is set when the whole document could be read,
+ * else NULL.
  */
 int conf_node_parse(struct slice text, struct arena *arena, struct conf_diag *diag,
 		    struct conf_node **ret_root);

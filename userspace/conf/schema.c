@@ -70,7 +70,7 @@ static void parse_enum(struct conf_parse *p, const struct conf_option *o,
 	struct slice names[16];
 	size_t n = 0;
 
-	for (; o->names[n] && n < 16; n++) {
+	for (; n < 16 && o->names[n]; n++) {
 		names[n] = slice_str(o->names[n]);
 		if (slice_eq(names[n], text)) {
 			*ret = (int)n;
@@ -258,6 +258,10 @@ static void parse_option(struct conf_parse *p, const struct conf_option *o,
 		uint64_t value = 0;
 
 		parse_number(p, o, node, slice_skip(node->text, minus), &value);
+		if (value > INT64_MAX) {
+			conf_diag_add(p->diag, node, "'%.*s' is too large", SLICE_FMT(node->text));
+			break;
+		}
 		*(int64_t *)field = minus ? -(int64_t)value : (int64_t)value;
 		break;
 	}
@@ -298,7 +302,7 @@ static void unknown_keys(struct conf_parse *p, const struct conf_table *t,
 	struct slice names[64];
 	size_t n = 0;
 
-	while (t->options[n].name && n < 64) {
+	while (n < 64 && t->options[n].name) {
 		names[n] = slice_str(t->options[n].name);
 		n++;
 	}

@@ -12,11 +12,11 @@ void assemble_free(struct snapshot *snap)
 {
 	if (!snap)
 		return;
-	for (size_t i = 0; snap->plans && i < snap->cfg->n_routes; i++)
+	for (size_t i = 0; snap->plans && i <= snap->cfg->n_routes; i++)
 		for (size_t f = 0; f < snap->plans[i].n_filters; f++) {
 			const struct plan_filter *pf = &snap->plans[i].filters[f];
 
-			if (pf->type->free && pf->filter)
+			if (pf->type->free && pf->filter && !pf->shared)
 				pf->type->free(pf->filter);
 		}
 	config_free(snap->cfg);
@@ -33,47 +33,81 @@ static bool overridden(const struct conf_filters *own, struct slice name)
 	return false;
 }
 
+static void plan_add(struct route_plan *plan, const struct plan_filter *f)
+{
+	((struct plan_filter *)plan->filters)[plan->n_filters++] = *f;
+}
+
 static void compile_filter(struct snapshot *snap, const struct conf_filter *conf,
 			   struct conf_diag *diag, struct route_plan *plan)
 {
 	const struct filter_type *type = filter_find(conf->name);
-	struct plan_filter *out = (struct plan_filter *)&plan->filters[plan->n_filters];
+	struct plan_filter out = {.type = type};
 
 	if (!type) {
 		struct slice names[32];
 		size_t n = 0;
 
-		for (const char *const *name = filter_names(); *name && n < 32; name++)
+		for (const char *const *name = filter_names(); n < 32 && *name; name++)
 			names[n++] = slice_str(*name);
 		conf_diag_add(diag, conf->node, "no filter '%.*s'", SLICE_FMT(conf->name));
 		conf_diag_suggest(diag, conf->name, names, n);
 		return;
 	}
-	out->type = type;
-	if (type->compile(snap->cfg, conf, &snap->arena, diag, &out->filter) == 0)
-		plan->n_filters++;
+	if (type->compile(snap->cfg, conf, &snap->arena, diag, &out.filter) == 0)
+		plan_add(plan, &out);
 }
 
+/* n filters at most will be added. */
+static int plan_init(struct snapshot *snap, struct route_plan *plan, size_t n)
+{
+	plan->filters = arena_array(&snap->arena, struct plan_filter, n + 1);
+	return plan->filters ? 0 : -ENOMEM;
+}
+
+/* The filters of all routes are compiled once, whether or not a route uses them: their errors are errors anyway. */
 static int compile_plans(struct snapshot *snap, struct conf_diag *diag)
 {
 	const struct config *cfg = snap->cfg;
+	struct route_plan *all;
 
 	snap->plans = arena_array(&snap->arena, struct route_plan, cfg->n_routes + 1);
-	for (size_t i = 0; snap->plans && i < cfg->n_routes; i++) {
+	if (!snap->plans)
+		return -ENOMEM;
+	all = &snap->plans[cfg->n_routes];
+	if (plan_init(snap, all, cfg->filters.n) < 0)
+		return -ENOMEM;
+	for (size_t f = 0; f < cfg->filters.n; f++)
+		compile_filter(snap, &cfg->filters.items[f], diag, all);
+	for (size_t i = 0; i < cfg->n_routes; i++) {
 		const struct conf_filters *own = &cfg->routes[i].filters;
 		struct route_plan *plan = &snap->plans[i];
 
-		plan->filters = arena_array(&snap->arena, struct plan_filter,
-					    cfg->filters.n + own->n + 1);
-		if (!plan->filters)
+		if (plan_init(snap, plan, all->n_filters + own->n) < 0)
 			return -ENOMEM;
-		for (size_t f = 0; f < cfg->filters.n; f++)
-			if (!overridden(own, cfg->filters.items[f].name))
-				compile_filter(snap, &cfg->filters.items[f], diag, plan);
+		for (size_t f = 0; f < all->n_filters; f++) {
+			struct plan_filter shared = all->filters[f];
+
+			shared.shared = true;
+			if (!overridden(own, slice_str(shared.type->name)))
+				plan_add(plan, &shared);
+		}
 		for (size_t f = 0; f < own->n; f++)
 			compile_filter(snap, &own->items[f], diag, plan);
 	}
-	return snap->plans ? 0 : -ENOMEM;
+	return 0;
+}
+
+static int compile(struct snapshot *snap, struct conf_diag *diag)
+{
+	struct error err = {0};
+	int rc = compile_plans(snap, diag);
+
+	if (rc == 0 && diag->errors == 0)
+		rc = router_new(snap->cfg, &snap->arena, &err, &snap->router);
+	if (rc < 0)
+		conf_diag_add(diag, NULL, "%s", err.text[0] ? err.text : "out of memory");
+	return rc < 0 ? rc : diag->errors ? -EINVAL : 0;
 }
 
 int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
@@ -81,10 +115,9 @@ int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
 {
 	struct config *cfg;
 	struct snapshot *snap;
-	struct error err = {0};
 	int rc = config_load(path, diag, &cfg);
 
-	if (rc < 0)
+	if (!cfg)
 		return rc;
 	snap = calloc(1, sizeof(*snap));
 	if (!snap) {
@@ -95,14 +128,9 @@ int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
 	snap->generation = generation;
 	atomic_init(&snap->refs, 1);
 	arena_init(&snap->arena, 16384, MAX_ARENA);
-	rc = compile_plans(snap, diag);
-	if (rc == 0 && diag->errors)
-		rc = -EINVAL;
-	if (rc == 0)
-		rc = router_new(cfg, &snap->arena, &err, &snap->router);
+	/* Also when there are errors: all that the file has are told at once. */
+	rc = compile(snap, diag);
 	if (rc < 0) {
-		if (err.text[0])
-			conf_diag_add(diag, NULL, "%s", err.text);
 		assemble_free(snap);
 		return rc;
 	}

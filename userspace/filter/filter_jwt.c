@@ -96,13 +96,19 @@ static int add_issuer(struct jwt_policy *p, const struct conf_issuer *conf, stru
 		return -ENOMEM;
 	p->n_issuers++;
 	for (size_t i = 0; i < conf->n_keys; i++) {
+		const struct conf_key *key = &conf->keys[i];
 		struct error err = {0};
 
-		if (jwt_key_load(&conf->keys[i], &err, &issuer->keys[issuer->n_keys]) == 0) {
+		/* The loader has said what is wrong with it. */
+		if (!key->algorithm.len || !key->secret_file.len == !key->public_key_file.len) {
+			rc = -EINVAL;
+			continue;
+		}
+		if (jwt_key_load(key, &err, &issuer->keys[issuer->n_keys]) == 0) {
 			issuer->n_keys++;
 			continue;
 		}
-		conf_diag_add(diag, conf->keys[i].node, "%s", err.text);
+		conf_diag_add(diag, key->node, "%s", err.text);
 		rc = -EINVAL;
 	}
 	return rc;

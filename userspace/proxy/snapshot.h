@@ -4,6 +4,7 @@
 #define PROXY_SNAPSHOT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 struct plan_filter {
 	const struct filter_type *type;
 	struct filter *filter;
+	bool shared; /* one instance stands in the plans of all routes */
 };
 
 /* What happens to a request of one route, in order. */
@@ -27,7 +29,8 @@ struct snapshot {
 	struct config *cfg; /* owned */
 	struct arena arena;
 	struct router *router;
-	struct route_plan *plans; /* one a route of cfg, by index */
+	struct route_plan
+		*plans; /* one a route of cfg, by index; behind them what all routes share */
 	uint64_t generation;
 	atomic_uint refs; /* one a worker, one for who made it */
 };

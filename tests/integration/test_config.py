@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `sluiced -t` says of a configuration: everything at once, each thing once."""
+import subprocess
+
+from conftest import BUILD
+
+
+def check(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    return subprocess.run([BUILD / "sluiced", "-t", "-c", "a.yaml"], cwd=tmp_path, text=True,
+                          capture_output=True, check=False)
+
+
+def test_filter_errors_beside_all_others(tmp_path):
+    r = check(tmp_path, """
+version: 1
+listners: []
+listeners: [{name: a, address: 127.0.0.1:1}]
+issuers: [{name: corp, keys: [{algorithm: HS256, secret_file: none}, {algorithm: HS256}]}]
+filters: [{jwtt: {}}]
+routes:
+  - {name: a, to: usrs, filters: [{jwt: {leeway: 5}}]}
+  - {name: b, to: users, filters: [{jwt: {issuers: [crp]}}]}
+  - {name: c, to: users, filters: [{jwt: {}}]}
+  - {name: d, to: users, filters: [{jwt: {}}]}
+services: {users: {endpoints: [http://127.0.0.1:1]}}
+""")
+    assert r.returncode == 1
+    assert sorted(r.stderr.splitlines()) == sorted([
+        "a.yaml:3:11: listners: unknown key (did you mean 'listeners'?)",
+        "a.yaml:8:19: routes[0].to: no service 'usrs' (did you mean 'users'?)",
+        "a.yaml:5:70: issuers[0].keys[1]: a key has one of public_key_file and secret_file",
+        "a.yaml:6:18: filters[0].jwtt: no filter 'jwtt' (did you mean 'jwt'?)",
+        "a.yaml:8:50: routes[0].filters[0].jwt.leeway: '5' is not a duration such as 500ms, 5s or 10m",
+        "a.yaml:9:42: routes[1].filters[0].jwt: no issuer 'crp'",
+        "a.yaml:5:31: issuers[0].keys[0]: cannot open ./none: No such file or directory",
+    ])
+
+
+def test_errors_of_filters_for_all_routes_without_any_route(tmp_path):
+    r = check(tmp_path, """
+version: 1
+listeners: [{name: a, address: 127.0.0.1:1}]
+filters: [{jwt: {}}]
+""")
+    assert r.returncode == 1
+    assert r.stderr == "a.yaml:4:17: filters[0].jwt: the jwt filter needs an issuer under issuers:\n"
+
+
+def test_ten_thousand_routes_with_one_filter(tmp_path):
+    (tmp_path / "key").write_bytes(b"x" * 32)
+    routes = "".join(f"  - {{name: r{i}, match: {{path: /r{i}/*}}, to: s}}\n" for i in range(10000))
+    r = check(tmp_path, f"""
+version: 1
+listeners: [{{name: a, address: 127.0.0.1:1}}]
+issuers: [{{name: corp, keys: [{{algorithm: HS256, secret_file: key}}]}}]
+filters: [{{jwt: {{}}}}]
+services: {{s: {{endpoints: [http://127.0.0.1:1]}}}}
+routes:
+{routes}""")
+    assert (r.returncode, r.stderr) == (0, "")

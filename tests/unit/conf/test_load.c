@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole configuration: what it becomes, what its defaults are, and what names must tie up. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "conf/load.h"
+
+#define MINIMAL                                                                                    \
+	"version: 1\n"                                                                             \
+	"listeners: [{name: public, address: 127.0.0.1:8080}]\n"                                   \
+	"services: {api: {endpoints: [http://127.0.0.1:9000]}}\n"
+
+static struct conf_diag diag;
+static struct config *cfg;
+
+static int teardown(void **state)
+{
+	(void)state;
+	config_free(cfg);
+	cfg = NULL;
+	conf_diag_fini(&diag);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	conf_diag_init(&diag);
+	return 0;
+}
+
+static int load(const char *text)
+{
+	teardown(NULL);
+	setup(NULL);
+	return config_load_text("dir/f", slice_str(text), &diag, &cfg);
+}
+
+static void good(const char *text)
+{
+	if (load(text) < 0)
+		fail_msg("%.*s", SLICE_FMT(buf_slice(&diag.text)));
+}
+
+static void bad(const char *text, const char *why)
+{
+	struct slice said;
+
+	assert_int_equal(load(text), -EINVAL);
+	said = buf_slice(&diag.text);
+	if (!slice_eq(said, slice_str(why)))
+		fail_msg("%s says\n%.*s, not\n%s", text, SLICE_FMT(said), why);
+}
+
+static void test_minimal(void **state)
+{
+	const struct conf_listener *l;
+	const struct conf_service *s;
+	const struct conf_route *r;
+
+	(void)state;
+	good(MINIMAL "routes: [{name: all, match: {path: /*}, to: api}]\n");
+	assert_int_equal(cfg->workers, 0);
+	assert_true(cfg->drain == 30 * NSEC_PER_SEC);
+	assert_int_equal(cfg->n_listeners, 1);
+	l = &cfg->listeners[0];
+	assert_true(slice_eq(l->name, SLICE("public")));
+	assert_true(l->timeouts.headers == 10 * NSEC_PER_SEC);
+	assert_true(l->timeouts.idle == 60 * NSEC_PER_SEC);
+	assert_int_equal(l->limits.connections, 65536);
+	assert_int_equal(l->limits.headers, 16384);
+	assert_int_equal(l->limits.requests, 0);
+	assert_int_equal(cfg->n_services, 1);
+	s = &cfg->services[0];
+	assert_true(slice_eq(s->endpoints[0].authority, SLICE("127.0.0.1:9000")));
+	assert_int_equal(s->endpoints[0].weight, 1);
+	assert_true(s->timeouts.connect == 5 * NSEC_PER_SEC);
+	assert_true(s->timeouts.request == 15 * NSEC_PER_SEC);
+	assert_int_equal(s->limits.connections, 1024);
+	r = &cfg->routes[0];
+	assert_int_equal(r->n_split, 1);
+	assert_int_equal(r->split[0].service, 0);
+	assert_false(r->preserve_host);
+	assert_false(cfg->edge.present);
+}
+
+static void test_route(void **state)
+{
+	const struct conf_route *r;
+
+	(void)state;
+	good("version: 1\n"
+	     "listeners: [{name: public, address: 127.0.0.1:8080}]\n"
+	     "routes:\n"
+	     "  - name: a\n"
+	     "    match: {hosts: WWW.Example.com, path: '/u/{id}', methods: [GET, PUT],\n"
+	     "            headers: {X-Env: Beta, x-any: '*'}, cookies: {Ab: b}}\n"
+	     "    to: {split: [{service: two, weight: 90}, {service: one, weight: 10}],\n"
+	     "         sticky: {header: X-Who}}\n"
+	     "    strip_prefix: /u\n"
+	     "    preserve_host: true\n"
+	     "    priority: -7\n"
+	     "    filters: [{jwt: {}}]\n"
+	     "services:\n"
+	     "  one: {endpoints: [{url: http://127.0.0.1:1, weight: 3}]}\n"
+	     "  two: {endpoints: ['http://[::1]:2'], limits: {connections: 5},\n"
+	     "        timeouts: {connect: 1s, request: 2s, idle: 3s}}\n");
+	r = &cfg->routes[0];
+	assert_true(slice_eq(r->match.hosts.items[0], SLICE("www.example.com")));
+	assert_true(slice_eq(r->match.headers.items[0].name, SLICE("x-env")));
+	assert_true(slice_eq(r->match.headers.items[0].value, SLICE("Beta")));
+	assert_true(r->match.headers.items[1].any);
+	assert_true(slice_eq(r->match.cookies.items[0].name, SLICE("Ab")));
+	assert_int_equal(r->match.methods.n, 2);
+	assert_int_equal(r->split[0].service, 1);
+	assert_int_equal(r->split[0].weight, 90);
+	assert_int_equal(r->split[1].service, 0);
+	assert_int_equal(r->sticky, CONF_STICKY_HEADER);
+	assert_true(slice_eq(r->sticky_name, SLICE("x-who")));
+	assert_true(r->preserve_host);
+	assert_int_equal(r->priority, -7);
+	assert_int_equal(r->filters.n, 1);
+	assert_true(slice_eq(r->filters.items[0].name, SLICE("jwt")));
+	assert_int_equal(cfg->services[0].endpoints[0].weight, 3);
+	assert_int_equal(cfg->services[1].limits.connections, 5);
+	assert_true(cfg->services[1].timeouts.idle == 3 * NSEC_PER_SEC);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	bad(MINIMAL "routes:\n"
+		    "  - {name: a, to: apx}\n"
+		    "  - {name: a, to: {split: [{service: nowhere, weight: 1}]}}\n"
+		    "  - {name: c, to: {split: [{service: api, weight: 0}]}}\n"
+		    "  - {name: d}\n",
+	    "dir/f:8:5: routes[3]: 'to' is missing\n"
+	    "dir/f:5:19: routes[0].to: no service 'apx' (did you mean 'api'?)\n"
+	    "dir/f:6:38: routes[1].to.split[0].service: no service 'nowhere'\n"
+	    "dir/f:6:19: routes[1].to: the weights add up to 0\n"
+	    "dir/f:6:5: routes[1]: name: 'a' is taken by routes[0]\n"
+	    "dir/f:7:19: routes[2].to: the weights add up to 0\n");
+}
+
+static void test_listeners(void **state)
+{
+	(void)state;
+	bad("version: 1\nlisteners: []\n", "dir/f:1:1: listeners: at least one is needed\n");
+	bad("version: 1\n", "dir/f:1:1: 'listeners' is missing\n"
+			    "dir/f:1:1: listeners: at least one is needed\n");
+	bad("version: 2\nlisteners: [{name: a, address: 127.0.0.1:1}]\n",
+	    "dir/f:1:10: version: this program reads version 1\n");
+	bad("version: 1\n"
+	    "listeners:\n"
+	    "  - {name: a, address: 127.0.0.1:1}\n"
+	    "  - {name: b, address: 127.0.0.1:1}\n"
+	    "  - {name: a, address: 127.0.0.1:2}\n"
+	    "  - {name: c, address: 127.0.0.1:3, limits: {headers: 1000, connections: 0}}\n",
+	    "dir/f:6:74: listeners[3].limits.connections: 0 is out of range (1 to 10000000)\n"
+	    "dir/f:6:55: listeners[3].limits.headers: 1000 is out of range (1024 to 1048576)\n"
+	    "dir/f:4:5: listeners[1]: address: 127.0.0.1:1 is taken by listeners[0]\n"
+	    "dir/f:5:5: listeners[2]: name: 'a' is taken by listeners[0]\n");
+}
+
+static void path(const char *text, const char *why)
+{
+	char whole[512];
+	char said[256];
+
+	snprintf(whole, sizeof(whole),
+		 MINIMAL "routes: [{name: a, match: {path: \"%s\"}, to: api}]\n", text);
+	snprintf(said, sizeof(said), "dir/f:4:27: routes[0].match: path: %s\n", why ? why : "");
+	if (why)
+		bad(whole, said);
+	else
+		good(whole);
+}
+
+static void test_paths(void **state)
+{
+	(void)state;
+	path("/", NULL);
+	path("/*", NULL);
+	path("/a/*", NULL);
+	path("/a/{id}/b/{x}", NULL);
+	path("", "must start with '/'");
+	path("a", "must start with '/'");
+	path("/a*", "'*' may only stand at the end, as in /prefix/*");
+	path("/a/*/b", "'*' may only stand at the end, as in /prefix/*");
+	path("/{id}/*", "parameters and '*' don't go together");
+	path("/a{id}", "a parameter is a whole segment, as in /users/{id}");
+	path("/{id}b", "a parameter is a whole segment, as in /users/{id}");
+	path("/{}", "a parameter is a whole segment, as in /users/{id}");
+	path("/{id", "a parameter is a whole segment, as in /users/{id}");
+	path("/a b", "no request has spaces or control characters in its path");
+	path("/a\\0", "no request has spaces or control characters in its path");
+}
+
+static void test_services(void **state)
+{
+	(void)state;
+	bad("version: 1\n"
+	    "listeners: [{name: public, address: 127.0.0.1:8080}]\n"
+	    "services:\n"
+	    "  a: {endpoints: []}\n"
+	    "  b: {endpoints: [https://127.0.0.1:1, http://localhost:1]}\n"
+	    "  c: {endpoints: [{url: http://127.0.0.1:1, weight: 0}], timeout: {}}\n",
+	    "dir/f:4:6: services.a: a service needs an endpoint\n"
+	    "dir/f:5:19: services.b.endpoints[0]: an endpoint is a URL such as "
+	    "http://127.0.0.1:9000\n"
+	    "dir/f:5:40: services.b.endpoints[1]: 'localhost:1' is not an address such as "
+	    "127.0.0.1:8080 or [::1]:8080\n"
+	    "dir/f:6:67: services.c.timeout: unknown key (did you mean 'timeouts'?)\n"
+	    "dir/f:6:53: services.c.endpoints[0].weight: 0 is out of range (1 to 1000)\n");
+}
+
+static void test_issuers(void **state)
+{
+	(void)state;
+	good(MINIMAL "issuers: [{name: i, keys: [{algorithm: HS256, secret_file: s},\n"
+		     "  {algorithm: RS256, public_key_file: /k}]}]\n");
+	assert_true(slice_eq(cfg->issuers[0].keys[0].secret_file, SLICE("dir/s")));
+	assert_true(slice_eq(cfg->issuers[0].keys[1].public_key_file, SLICE("/k")));
+	bad(MINIMAL "issuers: [{name: i, keys: [{algorithm: HS256}]}]\n",
+	    "dir/f:4:28: issuers[0].keys[0]: a key has one of public_key_file and secret_file\n");
+}
+
+static void test_edge(void **state)
+{
+	(void)state;
+	bad(MINIMAL "edge: {ports: 80, rate_limit: {rate: 5}}\n",
+	    "dir/f:4:15: edge.ports: a list of ports is expected here\n"
+	    "dir/f:4:38: edge.rate_limit.rate: '5' is not a rate such as 100/s or 10k/s\n"
+	    "dir/f:4:7: edge: the packet plane is not built in\n");
+}
+
+/* What could be read is returned for further checks, but not after an error of syntax. */
+static void test_half(void **state)
+{
+	(void)state;
+	unsetenv("SLUICE_U");
+	bad(MINIMAL "routes: [{name: a, to: '${SLUICE_U}'}, {name: b, to: ap}]\n",
+	    "dir/f:4:24: routes[0].to: environment variable 'SLUICE_U' is not set\n"
+	    "dir/f:4:54: routes[1].to: no service 'ap' (did you mean 'api'?)\n");
+	assert_non_null(cfg);
+	assert_int_equal(cfg->n_routes, 2);
+	bad(MINIMAL "routes: [{name: a\n", "dir/f:5:1: did not find expected ',' or '}'\n");
+	assert_null(cfg);
+}
+
+static void test_files(void **state)
+{
+	char name[] = "/tmp/test_load.XXXXXX";
+	int fd = mkstemp(name);
+	static const char text[] = MINIMAL "drain: 1s\n";
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	assert_int_equal(config_load(name, &diag, &cfg), 0);
+	assert_true(cfg->drain == NSEC_PER_SEC);
+	/* Larger than a configuration may be: a hole of 16 MiB. */
+	assert_int_equal(ftruncate(fd, 16 << 20), 0);
+	config_free(cfg);
+	assert_int_equal(config_load(name, &diag, &cfg), -EFBIG);
+	assert_null(cfg);
+	close(fd);
+	unlink(name);
+	assert_int_equal(config_load(name, &diag, &cfg), -ENOENT);
+	assert_non_null(strstr(buf_slice(&diag.text).ptr, ": No such file or directory\n"));
+}
+
+/* Reloading compares hashes. */
+static void test_hash(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	good(MINIMAL);
+	first = cfg->hash;
+	good(MINIMAL);
+	assert_true(cfg->hash == first);
+	good(MINIMAL "drain: 2s\n");
+	assert_true(cfg->hash != first);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_minimal), TEST(test_route),	 TEST(test_names),   TEST(test_listeners),
+		TEST(test_paths),   TEST(test_services), TEST(test_issuers), TEST(test_edge),
+		TEST(test_half),    TEST(test_files),	 TEST(test_hash),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
