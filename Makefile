@@ -2,6 +2,7 @@
 #
 #   make            install the libraries that are missing (as root), build build/sluiced
 #   make test       install what is missing, build, pass every test
+#   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
 #   make SAN=1 ...  the same with AddressSanitizer and UBSan, in build/san
 
@@ -29,7 +30,8 @@ LIB_SRCS := $(filter-out userspace/daemon/main.c,$(wildcard userspace/*/*.c))
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 BPF_TEST_SRCS := $(wildcard tests/bpf/test_*.c)
-C_FILES := $(wildcard bpf/*.[ch] userspace/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
+BENCH_BINS := $(BUILD)/bench/origin $(BUILD)/bench/relay
+C_FILES := $(wildcard bpf/*.[ch] userspace/*/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsluice.a
@@ -83,29 +85,41 @@ $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) $(LDLIBS)
 
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench/uring.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -luring
+
 unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
 bpf-bins: $(BPF_TEST_BINS)
+bench-bins: $(BENCH_BINS)
 
-tests: all unit-bins fuzz-bins bpf-bins
+tests: all unit-bins fuzz-bins bpf-bins bench-bins
 
 # On every CPU, unless the caller says how many.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Everything but the style tests twice: as shipped, and under AddressSanitizer and UBSan.
 test:
-	tests/deps.sh build test
+	tests/deps.sh build test bench
 	$(MAKE) $(JOBS) tests
 	$(MAKE) $(JOBS) SAN=1 tests
 	tests/run.sh build build/san
 
+# SCENARIOS=plain-13,jwt-one ROUNDS=5 SECONDS=3 say less or more; the results are in $(BUILD)/bench/, too.
+bench:
+	tests/deps.sh build bench
+	$(MAKE) $(JOBS) all bench-bins
+	/usr/bin/python3 -EsB bench/run.py --build $(BUILD) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
+
 # The sentence in .clang-tidy on _cleanup_ holds for cppcheck, too: it sees leaks where there are none.
 lint: $(SKELETON)
-	tests/deps.sh build test lint
+	tests/deps.sh build test bench lint
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck -q -j$(shell nproc) --error-exitcode=1 --enable=warning,performance,portability -D_GNU_SOURCE \
 		-I. -Iuserspace --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
-		--suppress=internalAstError userspace tests
+		--suppress=internalAstError userspace bench tests
 	printf '%s\n' $(filter-out bpf/%,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
 	shellcheck tests/*.sh .ci/run
@@ -116,6 +130,6 @@ clean:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all clean unit-bins fuzz-bins bpf-bins tests test lint
+.PHONY: all clean unit-bins fuzz-bins bpf-bins bench-bins tests test bench lint
 .SECONDARY:
 .DELETE_ON_ERROR:

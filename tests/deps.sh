@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [test] [lint].
+# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [test] [bench] [lint].
 set -eu
 
 packages=
@@ -10,6 +10,7 @@ for group in "$@"; do
 		libjansson-dev clang llvm bpftool libbpf-dev" ;;
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
 		python3-cryptography" ;;
+	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;
 	*)
 		echo "$0: no group '$group'" >&2

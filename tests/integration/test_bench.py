@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark itself, in its smallest form: its table, its file, its errors, and that it leaves nothing behind."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BUILD, ROOT
+
+RUN = ["/usr/bin/python3", "-EsB", str(ROOT / "bench/run.py"), "--build", str(BUILD), "--rounds", "1",
+       "--seconds", "1"]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Start a run whose processes all carry a mark; at the end of the test none may be left."""
+    mark = f"SLUICE_BENCH_TEST={tmp_path}"
+
+    def start(*args, **kwargs):
+        env = {**os.environ, "SLUICE_BENCH_TEST": str(tmp_path), "TMPDIR": str(tmp_path)}
+        return subprocess.Popen([*RUN, "--out", str(tmp_path / "out"), *args], env=env, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+
+    start.alive = lambda: marked(mark)
+    yield start
+    assert marked(mark) == []
+    assert list(tmp_path.glob("sluice-bench.*")) == []
+
+
+def marked(mark):
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in path.read_bytes().split(b"\0"):
+                found.append((path.parent / "comm").read_text().strip())
+        except OSError:
+            pass
+    return found
+
+
+def test_a_round_gives_table_and_file(bench, tmp_path):
+    run = bench("--scenarios", "plain-13,jwt-one", "--tokens", "3")
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    for subject in ("sluice", "nginx", "haproxy", "relay"):
+        assert re.search(rf"\b{subject} +[\d,]+ +[\d.]+ +[\d.]+ +[\d.]+ ", out), out
+    assert re.search(r"sluice .* peer <= 0\.75 (met|MISSED), floor <= 1\.15 (met|MISSED)\n", out), out
+    assert re.search(r"sluice .* peer <= 0\.30 (met|MISSED), plain <= 1\.20 (met|MISSED)\n", out), out
+
+    result = json.loads((tmp_path / "out/requests.json").read_text())
+    assert len(result["runs"]) == 6
+    assert all(r["requests"] > 100 and r["cpu_us"] > 0 and r["machine_us"] > r["cpu_us"] for r in result["runs"])
+    cpu = {s: r["cpu_us"]["median"] for s, r in result["medians"]["plain-13"].items()}
+    ratios = result["ratios"]["plain-13"]
+    assert ratios["peer"]["ratio"] == pytest.approx(cpu["sluice"] / min(cpu["nginx"], cpu["haproxy"]))
+    assert ratios["floor"]["ratio"] == pytest.approx(cpu["sluice"] / cpu["relay"])
+
+
+@pytest.mark.parametrize("sent, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_all(bench, sent, status):
+    run = bench("--scenarios", "plain-13", "--seconds", "60")
+    end = time.monotonic() + 60
+    while not {"origin", "sluiced", "wrk"} <= set(bench.alive()):
+        assert time.monotonic() < end and run.poll() is None, run.communicate()
+        time.sleep(0.05)
+    run.send_signal(sent)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out, err) == (status, "", "")
+
+
+def test_errors_name_what_is_missing(bench, tmp_path):
+    cases = [
+        (["--scenarios", "plain-14"], "no scenario 'plain-14'; there are plain-13, "),
+        (["--build", str(tmp_path)], f"{tmp_path}/bench/origin is missing: make all bench-bins builds it"),
+    ]
+    for args, error in cases:
+        run = bench(*args)
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 1 and out == "" and err.startswith(f"bench: {error}"), err
+
+
+def test_other_answers_are_an_error(origin, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import check
+    import process
+    import scenarios
+    import subjects
+
+    class Wrong(subjects.Bench):
+        def start(self, subject, kind):
+            return None, origin.port
+
+    with process.Processes() as processes:
+        bench = Wrong(BUILD, tmp_path, processes, process.cpus())
+        monkeypatch.setattr(processes, "stop", lambda p: None if p is None else process.Processes.stop(processes, p))
+        for scenario in scenarios.SCENARIOS[:4]:
+            with pytest.raises(process.Failed, match="answered .404"):
+                check.check(bench, scenario, "nginx", None)
