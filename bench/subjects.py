@@ -46,6 +46,8 @@ class Bench:
         self.processes = processes
         self.subject_cpu, self.load_cpu = cpus
         self.notes = []
+        if self.subject_cpu == self.load_cpu:
+            self.note("ONE CPU ONLY: the subject shares it with wrk and the origin, the figures compare little")
         self.key = directory / "public.pem"
         self.ports = free_port(), free_port()
         log = directory / "origin.log"
