@@ -7,19 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/assemble.h"
 #include "daemon/worker.h"
-
-#define MAX_RETIRED 16
 
 struct daemon {
 	const char *path;
 	struct worker *workers;
 	size_t n_workers;
 	struct snapshot *current;
-	struct snapshot *retired[MAX_RETIRED]; /* replaced, but a worker may still refer to them */
+	struct snapshot **retired; /* replaced, but a request may still refer to them */
 	size_t n_retired;
 	uint64_t generation;
 };
@@ -51,15 +49,21 @@ static size_t usable_cpus(int *cpus, size_t max)
 	return n;
 }
 
+static size_t n_workers(const struct config *cfg, size_t n_cpus)
+{
+	return cfg->workers ? cfg->workers : n_cpus ? n_cpus : 1;
+}
+
 static int start_workers(struct daemon *d, struct error *err)
 {
 	int cpus[CPU_SETSIZE];
 	size_t n_cpus = usable_cpus(cpus, CPU_SETSIZE);
-	uint64_t n = d->current->cfg->workers;
-	int rc;
+	size_t n = n_workers(d->current->cfg, n_cpus);
+	_cleanup_(sockets_fini) struct sockets sockets = {0};
+	int rc = sockets_open(NULL, d->current->cfg, n, err, &sockets);
 
-	if (n == 0)
-		n = n_cpus ? n_cpus : 1;
+	if (rc < 0)
+		return rc;
 	d->workers = calloc(n, sizeof(*d->workers));
 	if (!d->workers)
 		return error_set(err, ENOMEM, "out of memory for the workers");
@@ -67,7 +71,8 @@ static int start_workers(struct daemon *d, struct error *err)
 		int cpu = n_cpus ? cpus[i % n_cpus] : -1;
 
 		d->n_workers++;
-		rc = worker_init(&d->workers[i], d->current, cpu, (unsigned int)n, err);
+		rc = worker_init(&d->workers[i], d->current, &sockets, cpu, (unsigned int)i,
+				 (unsigned int)n, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -84,16 +89,6 @@ static int start_workers(struct daemon *d, struct error *err)
 	return 0;
 }
 
-static bool same_listeners(const struct config *a, const struct config *b)
-{
-	if (a->n_listeners != b->n_listeners)
-		return false;
-	for (size_t i = 0; i < a->n_listeners; i++)
-		if (!slice_eq(a->listeners[i].address.text, b->listeners[i].address.text))
-			return false;
-	return true;
-}
-
 static void sweep(struct daemon *d)
 {
 	size_t kept = 0;
@@ -107,17 +102,47 @@ static void sweep(struct daemon *d)
 	d->n_retired = kept;
 }
 
+/* All that can fail is done first, so that all workers change or none does. */
+static int take_over(struct daemon *d, struct snapshot *snap, struct error *err)
+{
+	_cleanup_(sockets_fini) struct sockets sockets = {0};
+	const struct config *old = d->current->cfg;
+	struct snapshot **retired;
+	int cpus[CPU_SETSIZE];
+	size_t n = n_workers(snap->cfg, usable_cpus(cpus, CPU_SETSIZE));
+	int rc;
+
+	if (snap->cfg->workers != old->workers && n != d->n_workers)
+		return error_set(
+			err, EBUSY,
+			"workers: their number can't change from %zu to %zu while running, "
+			"restart sluiced",
+			d->n_workers, n);
+	retired = realloc(d->retired, (d->n_retired + 1) * sizeof(struct snapshot *));
+	if (!retired)
+		return error_set(err, ENOMEM, "out of memory");
+	d->retired = retired;
+	rc = sockets_open(old, snap->cfg, d->n_workers, err, &sockets);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < d->n_workers; i++) {
+		if (worker_prepare(&d->workers[i], snap, &sockets) == 0)
+			continue;
+		while (i-- > 0)
+			worker_forget(&d->workers[i]);
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < d->n_workers; i++)
+		worker_reload(&d->workers[i]);
+	return 0;
+}
+
 static void reload(struct daemon *d)
 {
 	struct snapshot *snap;
+	struct error err = {0};
 
 	sweep(d);
-	if (d->n_retired == MAX_RETIRED) {
-		log_error("reload: %d older configurations are still in use by requests, not "
-			  "reloaded",
-			  MAX_RETIRED);
-		return;
-	}
 	if (load(d->path, d->generation + 1, &snap) < 0) {
 		log_error("reload: %s has errors, the old configuration stays", d->path);
 		return;
@@ -127,16 +152,11 @@ static void reload(struct daemon *d)
 		assemble_free(snap);
 		return;
 	}
-	if (!same_listeners(snap->cfg, d->current->cfg)) {
-		log_error(
-			"reload: listeners: addresses can't change while running, restart sluiced; "
-			"the old configuration stays");
+	if (take_over(d, snap, &err) < 0) {
+		log_error("reload: %s; the old configuration stays", err.text);
 		assemble_free(snap);
 		return;
 	}
-	for (size_t i = 0; i < d->n_workers; i++)
-		while (!worker_reload(&d->workers[i], snap))
-			sched_yield();
 	d->generation++;
 	d->retired[d->n_retired++] = d->current;
 	d->current = snap;
@@ -170,6 +190,7 @@ static void stop(struct daemon *d)
 	free(d->workers);
 	for (size_t i = 0; i < d->n_retired; i++)
 		assemble_free(d->retired[i]);
+	free(d->retired);
 	assemble_free(d->current);
 }
 

@@ -5,61 +5,77 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/cleanup.h"
 #include "base/log.h"
-
-#define BACKLOG	     4096
-#define ACCEPT_PAUSE (100 * NSEC_PER_MSEC)
+#include "daemon/acceptor.h"
 
 enum { STARTING, SERVING, ENDED };
 
-static void arm_accept(struct worker_listener *l)
+static void config_free_message(struct worker_config *c)
 {
-	struct io_uring_sqe *sqe = ring_sqe(&l->worker->ring, &l->accept_op);
-
-	io_uring_prep_multishot_accept(sqe, l->fd, NULL, NULL, SOCK_CLOEXEC);
-	l->accepting = true;
+	for (size_t i = 0; i < c->n_fds; i++)
+		if (c->fds[i] >= 0)
+			close(c->fds[i]);
+	atomic_fetch_sub(&c->snap->refs, 1);
+	free(c);
 }
 
-static void accept_again(struct timer *t, uint64_t now)
+static struct acceptor *find_acceptor(struct worker *w, const struct conf_listener *conf)
 {
-	struct worker_listener *l = container_of(t, struct worker_listener, retry);
+	struct list *node, *tmp;
 
-	(void)now;
-	if (!l->worker->stopping)
-		arm_accept(l);
-}
+	list_for_each (node, tmp, &w->acceptors) {
+		struct acceptor *a = container_of(node, struct acceptor, node);
 
-static void accepted(struct io_op *op, int res, unsigned int flags)
-{
-	struct worker_listener *l = container_of(op, struct worker_listener, accept_op);
-	struct worker *w = l->worker;
-
-	if (res >= 0) {
-		const struct config *cfg = w->proxy.current->snap->cfg;
-
-		proxy_accept(&w->proxy, res, &cfg->listeners[l->index]);
+		if (!a->leaving &&
+		    memcmp(&a->listener->address, &conf->address.ss, sizeof(conf->address.ss)) == 0)
+			return a;
 	}
-	if (flags & IORING_CQE_F_MORE)
-		return;
-	l->accepting = false;
-	if (w->stopping)
-		return;
-	/* Out of descriptors or memory: connections wait in the backlog until some are free. */
-	if (res < 0 && res != -ECONNABORTED && res != -EINTR)
-		timer_set(&w->ring.timers, &l->retry, w->ring.now + ACCEPT_PAUSE);
-	else
-		arm_accept(l);
+	return NULL;
+}
+
+/* Listeners as the configuration that is current now says. */
+static void listen_as_configured(struct worker *w, struct worker_config *c)
+{
+	struct list *node, *tmp;
+
+	for (size_t i = 0; i < c->n_fds; i++) {
+		const struct conf_listener *conf = &c->snap->cfg->listeners[i];
+		struct acceptor *a;
+
+		if (c->fds[i] >= 0) {
+			a = acceptor_new(&w->proxy, take_fd(c->fds[i]), &w->acceptors);
+			if (a)
+				acceptor_start(a);
+			else
+				log_error("worker: out of memory for listener %.*s",
+					  SLICE_FMT(conf->name));
+		} else {
+			a = find_acceptor(w, conf);
+		}
+		if (!a)
+			continue;
+		a->kept = true;
+		proxy_listener_set(&w->proxy, a->listener, conf);
+	}
+	list_for_each (node, tmp, &w->acceptors) {
+		struct acceptor *a = container_of(node, struct acceptor, node);
+
+		if (!a->kept)
+			acceptor_leave(a);
+		a->kept = false;
+	}
 }
 
 static void stop_accepting(struct worker *w)
 {
+	struct list *node, *tmp;
+
 	w->stopping = true;
-	for (size_t i = 0; i < w->n_listeners; i++)
-		shutdown(w->listeners[i].fd, SHUT_RDWR);
+	list_for_each (node, tmp, &w->acceptors)
+		acceptor_stop(container_of(node, struct acceptor, node));
 }
 
 static void drain_expired(struct timer *t, uint64_t now)
@@ -80,15 +96,17 @@ static void arm_wake(struct worker *w)
 static void woken(struct io_op *op, int res, unsigned int flags)
 {
 	struct worker *w = container_of(op, struct worker, wake_op);
-	struct snapshot *next = atomic_exchange(&w->next, NULL);
+	struct worker_config *next = atomic_exchange(&w->next, NULL);
 
 	(void)res;
 	(void)flags;
 	if (next) {
-		if (proxy_reload(&w->proxy, next) < 0)
+		if (proxy_reload(&w->proxy, next->snap) == 0)
+			listen_as_configured(w, next);
+		else
 			log_error("worker: out of memory for the new configuration, the old one "
 				  "stays");
-		atomic_fetch_sub(&next->refs, 1);
+		config_free_message(next);
 	}
 	if (atomic_load(&w->drain) && !w->stopping) {
 		stop_accepting(w);
@@ -113,6 +131,7 @@ static void pin(const struct worker *w)
 static void *run(void *arg)
 {
 	struct worker *w = arg;
+	struct list *node, *tmp;
 	int rc = 0;
 
 	pin(w);
@@ -120,16 +139,14 @@ static void *run(void *arg)
 		atomic_store(&w->state, -w->error.code);
 		return NULL;
 	}
-	if (proxy_init(&w->proxy, &w->ring, w->first, w->share, &w->error) < 0) {
+	if (proxy_init(&w->proxy, &w->ring, w->first->snap, w->share, &w->error) < 0) {
 		ring_fini(&w->ring);
 		atomic_store(&w->state, -w->error.code);
 		return NULL;
 	}
 	timer_init(&w->drain_timer, drain_expired);
-	for (size_t i = 0; i < w->n_listeners; i++) {
-		timer_init(&w->listeners[i].retry, accept_again);
-		arm_accept(&w->listeners[i]);
-	}
+	listen_as_configured(w, w->first);
+	config_free_message(take_ptr(w->first));
 	arm_wake(w);
 	atomic_store(&w->state, SERVING);
 	while (rc == 0 && !(w->stopping && w->proxy.n_conns == 0))
@@ -141,62 +158,46 @@ static void *run(void *arg)
 	for (int turns = 0; rc == 0 && turns < 100 && w->proxy.n_conns; turns++)
 		rc = ring_turn(&w->ring);
 	ring_fini(&w->ring);
+	list_for_each (node, tmp, &w->acceptors)
+		acceptor_free(container_of(node, struct acceptor, node));
 	proxy_fini(&w->proxy);
 	atomic_store(&w->state, ENDED);
 	return NULL;
 }
 
-static int open_listener(const struct conf_listener *l, struct error *err)
+static struct worker_config *config_message(struct snapshot *snap, struct sockets *sockets,
+					    unsigned int index)
 {
-	int one = 1;
-	int fd = socket(l->address.ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t n = sockets->n_listeners;
+	struct worker_config *c = malloc(sizeof(*c) + n * sizeof(c->fds[0]));
 
-	if (fd < 0)
-		return error_sys(err, errno, "listener %.*s", SLICE_FMT(l->name));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
-	    bind(fd, (const struct sockaddr *)&l->address.ss, l->address.len) < 0 ||
-	    listen(fd, BACKLOG) < 0) {
-		int code = errno;
-
-		close(fd);
-		return error_sys(err, code, "listener %.*s: %.*s", SLICE_FMT(l->name),
-				 SLICE_FMT(l->address.text));
-	}
-	return fd;
+	if (!c)
+		return NULL;
+	c->snap = snap;
+	c->n_fds = n;
+	for (size_t i = 0; i < n; i++)
+		c->fds[i] = sockets_take(sockets, index, i);
+	atomic_fetch_add(&snap->refs, 1);
+	return c;
 }
 
-int worker_init(struct worker *w, struct snapshot *snap, int cpu, unsigned int share,
-		struct error *err)
+int worker_init(struct worker *w, struct snapshot *snap, struct sockets *sockets, int cpu,
+		unsigned int index, unsigned int share, struct error *err)
 {
-	const struct config *cfg = snap->cfg;
-
 	*w = (struct worker){
 		.cpu = cpu,
+		.index = index,
 		.share = share,
-		.first = snap,
-		.drain_nsec = cfg->drain,
+		.drain_nsec = snap->cfg->drain,
 		.wake_op.done = woken,
 		.wake_fd = eventfd(0, EFD_CLOEXEC),
 	};
+	list_init(&w->acceptors);
 	if (w->wake_fd < 0)
 		return error_sys(err, errno, "eventfd");
-	w->listeners = calloc(cfg->n_listeners, sizeof(*w->listeners));
-	if (!w->listeners)
+	w->first = config_message(snap, sockets, index);
+	if (!w->first)
 		return error_set(err, ENOMEM, "out of memory for the listeners");
-	for (size_t i = 0; i < cfg->n_listeners; i++) {
-		struct worker_listener *l = &w->listeners[i];
-
-		*l = (struct worker_listener){
-			.worker = w,
-			.accept_op.done = accepted,
-			.index = i,
-			.fd = open_listener(&cfg->listeners[i], err),
-		};
-		if (l->fd < 0)
-			return l->fd;
-		w->n_listeners++;
-	}
 	return 0;
 }
 
@@ -231,17 +232,28 @@ static void wake(struct worker *w)
 		log_error("worker: cannot be woken: %s", strerror(errno));
 }
 
-bool worker_reload(struct worker *w, struct snapshot *snap)
+int worker_prepare(struct worker *w, struct snapshot *snap, struct sockets *sockets)
 {
-	struct snapshot *none = NULL;
+	w->prepared = config_message(snap, sockets, w->index);
+	return w->prepared ? 0 : -ENOMEM;
+}
 
-	atomic_fetch_add(&snap->refs, 1);
-	if (!atomic_compare_exchange_strong(&w->next, &none, snap)) {
-		atomic_fetch_sub(&snap->refs, 1);
-		return false;
+void worker_forget(struct worker *w)
+{
+	if (w->prepared)
+		config_free_message(take_ptr(w->prepared));
+}
+
+void worker_reload(struct worker *w)
+{
+	struct worker_config *c = take_ptr(w->prepared);
+	struct worker_config *none = NULL;
+
+	while (!atomic_compare_exchange_strong(&w->next, &none, c)) {
+		none = NULL;
+		sched_yield();
 	}
 	wake(w);
-	return true;
 }
 
 void worker_drain(struct worker *w)
@@ -259,11 +271,13 @@ void worker_join(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
-	for (size_t i = 0; i < w->n_listeners; i++)
-		close(w->listeners[i].fd);
-	free(w->listeners);
-	w->listeners = NULL;
-	w->n_listeners = 0;
+	struct worker_config *next = atomic_exchange(&w->next, NULL);
+
+	if (next)
+		config_free_message(next);
+	if (w->first)
+		config_free_message(w->first);
+	w->first = NULL;
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	w->wake_fd = -1;

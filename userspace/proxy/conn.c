@@ -51,6 +51,8 @@ static void closed(struct stream *s)
 
 	list_del(&c->node);
 	c->proxy->n_conns--;
+	c->listener->n_conns--;
+	proxy_listener_unref(c->listener);
 	timer_fini(&c->timer);
 	buf_fini(&c->in);
 	buf_fini(&c->up_in);
@@ -322,13 +324,13 @@ static void expired(struct timer *t, uint64_t now)
 		conn_close(c);
 }
 
-void proxy_accept(struct proxy *p, int fd, const struct conf_listener *listener)
+void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener)
 {
 	socklen_t len = sizeof(struct sockaddr_storage);
 	struct conn *c;
 	int one = 1;
 
-	c = p->n_conns < p->max_conns ? calloc(1, sizeof(*c)) : NULL;
+	c = listener->n_conns < listener->limits.max_conns ? calloc(1, sizeof(*c)) : NULL;
 	if (!c || getpeername(fd, (struct sockaddr *)&c->peer, &len) < 0) {
 		free(c);
 		close(fd);
@@ -336,11 +338,14 @@ void proxy_accept(struct proxy *p, int fd, const struct conf_listener *listener)
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->proxy = p;
-	c->limits.headers = listener->timeouts.headers;
-	c->limits.idle = listener->timeouts.idle;
-	c->limits.max_head = listener->limits.headers;
-	c->limits.max_requests = listener->limits.requests;
-	c->port = ntohs(((const struct sockaddr_in *)&listener->address.ss)->sin_port);
+	c->listener = listener;
+	listener->refs++;
+	listener->n_conns++;
+	c->limits.headers = listener->limits.headers;
+	c->limits.idle = listener->limits.idle;
+	c->limits.max_head = listener->limits.max_head;
+	c->limits.max_requests = listener->limits.max_requests;
+	c->port = ntohs(((const struct sockaddr_in *)&listener->address)->sin_port);
 	buf_init(&c->in, c->limits.max_head + 2 * RING_BUF_SIZE);
 	buf_init(&c->up_in, 2 * RING_BUF_SIZE);
 	buf_init(&c->up_head, 2 * c->limits.max_head + 65536);

@@ -17,6 +17,7 @@ struct conn {
 	struct stream stream;
 	struct list node; /* in proxy.conns */
 	struct proxy *proxy;
+	struct proxy_listener *listener;
 	struct timer timer;
 	enum conn_state state;
 	struct buf in;	  /* received, not yet used */

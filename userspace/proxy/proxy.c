@@ -68,6 +68,7 @@ static struct worker_snapshot *worker_snapshot_new(struct proxy *p, struct snaps
 struct retired {
 	struct list node;
 	struct timer timer;
+	uint64_t pause; /* ns until the next look; most are free soon, some only in hours */
 	struct proxy *proxy;
 	struct worker_snapshot *snapshot;
 };
@@ -93,7 +94,8 @@ static void retired_fire(struct timer *t, uint64_t now)
 	struct retired *r = container_of(t, struct retired, timer);
 
 	if (r->snapshot->requests || !pools_empty(r->snapshot)) {
-		timer_set(&r->proxy->ring->timers, t, now + NSEC_PER_SEC);
+		timer_set(&r->proxy->ring->timers, t, now + r->pause);
+		r->pause = r->pause < NSEC_PER_SEC ? r->pause * 2 : r->pause;
 		return;
 	}
 	list_del(&r->node);
@@ -105,7 +107,6 @@ int proxy_init(struct proxy *p, struct ring *ring, struct snapshot *snap, unsign
 	       struct error *err)
 {
 	struct hash_key seed = hash_key_random();
-	uint64_t max = 0;
 
 	*p = (struct proxy){
 		.ring = ring,
@@ -115,9 +116,6 @@ int proxy_init(struct proxy *p, struct ring *ring, struct snapshot *snap, unsign
 	};
 	list_init(&p->conns);
 	list_init(&p->retired);
-	for (size_t i = 0; i < snap->cfg->n_listeners; i++)
-		max += snap->cfg->listeners[i].limits.connections;
-	p->max_conns = (unsigned int)((max + share - 1) / share);
 	p->tokens = jwt_cache_new(TOKEN_ENTRIES, TOKEN_BYTES);
 	p->current = worker_snapshot_new(p, snap);
 	if (p->current && p->tokens)
@@ -154,12 +152,39 @@ int proxy_reload(struct proxy *p, struct snapshot *snap)
 	}
 	r->proxy = p;
 	r->snapshot = p->current;
+	r->pause = 4 * NSEC_PER_MSEC;
 	timer_init(&r->timer, retired_fire);
 	timer_set(&p->ring->timers, &r->timer, p->ring->now + 1);
 	list_add(&p->retired, &r->node);
 	close_pools(p->current);
 	p->current = w;
 	return 0;
+}
+
+struct proxy_listener *proxy_listener_new(void)
+{
+	struct proxy_listener *l = calloc(1, sizeof(*l));
+
+	if (l)
+		l->refs = 1;
+	return l;
+}
+
+void proxy_listener_unref(struct proxy_listener *l)
+{
+	if (--l->refs == 0)
+		free(l);
+}
+
+void proxy_listener_set(const struct proxy *p, struct proxy_listener *l,
+			const struct conf_listener *conf)
+{
+	l->address = conf->address.ss;
+	l->limits.headers = conf->timeouts.headers;
+	l->limits.idle = conf->timeouts.idle;
+	l->limits.max_head = conf->limits.headers;
+	l->limits.max_requests = conf->limits.requests;
+	l->limits.max_conns = (conf->limits.connections + p->share - 1) / p->share;
 }
 
 struct worker_snapshot *proxy_snapshot_ref(struct proxy *p)
@@ -183,8 +208,13 @@ void proxy_drain(struct proxy *p)
 	list_for_each (node, tmp, &p->conns) {
 		struct conn *c = container_of(node, struct conn, node);
 
-		if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
+		if (c->state != CONN_HEAD || buf_len(&c->in))
+			continue;
+		/* A new one's first request may be on its way. */
+		if (c->n_requests)
 			conn_close(c);
+		else
+			timer_set(&p->ring->timers, &c->timer, p->ring->now + NSEC_PER_SEC);
 	}
 }
 

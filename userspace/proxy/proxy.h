@@ -36,13 +36,27 @@ struct proxy_counters {
 	uint64_t timeouts;
 };
 
+/* A listening socket as its connections see it. Lives as long as any of them. */
+struct proxy_listener {
+	struct sockaddr_storage address;
+	struct {
+		uint64_t headers; /* ns */
+		uint64_t idle;
+		uint64_t max_head;
+		uint64_t max_requests;
+		uint64_t max_conns; /* of this worker */
+	} limits;
+	unsigned int refs;
+	unsigned int n_conns;
+	bool leaving; /* no longer in the configuration: each connection ends with its next answer */
+};
+
 struct proxy {
 	struct ring *ring;
 	struct worker_snapshot *current;
 	struct list retired; /* of struct retired, see proxy.c */
 	struct list conns;
 	unsigned int n_conns;
-	unsigned int max_conns;
 	unsigned int share; /* one over this of the limits that count over all workers */
 	bool draining;
 	uint64_t rng;
@@ -63,8 +77,16 @@ void proxy_fini(struct proxy *p);
 /* New requests use snap from now on; those in flight keep theirs. -ENOMEM: nothing changed. */
 int proxy_reload(struct proxy *p, struct snapshot *snap);
 
-/* A connection that was accepted on listener of the current snapshot; takes the descriptor. */
-void proxy_accept(struct proxy *p, int fd, const struct conf_listener *listener);
+/* With one reference; NULL: no memory. */
+struct proxy_listener *proxy_listener_new(void);
+void proxy_listener_unref(struct proxy_listener *l);
+
+/* For connections from now on. */
+void proxy_listener_set(const struct proxy *p, struct proxy_listener *l,
+			const struct conf_listener *conf);
+
+/* A connection that was accepted; takes the descriptor. */
+void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener);
 
 /* Answer what is in flight, then close; idle connections close now. */
 void proxy_drain(struct proxy *p);

@@ -34,7 +34,7 @@ static void begin(struct conn *c, const struct http_head *h)
 	c->started = p->ring->now;
 	c->client_10 = h->minor == 0;
 	c->is_head = h->method == HTTP_HEAD;
-	c->keep_alive = h->keep_alive && !p->draining &&
+	c->keep_alive = h->keep_alive && !p->draining && !c->listener->leaving &&
 			(c->limits.max_requests == 0 || c->n_requests < c->limits.max_requests);
 	c->answered = false;
 	c->status = 0;
