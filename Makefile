@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-#   make            install the libraries that are missing (as root), build build/sluiced
+#   make            install the libraries that are missing (as root), build build/sluice and build/sluiced
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
@@ -31,7 +31,7 @@ UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 BPF_TEST_SRCS := $(wildcard tests/bpf/test_*.c)
 BENCH_BINS := $(BUILD)/bench/origin $(BUILD)/bench/relay
-C_FILES := $(wildcard bpf/*.[ch] userspace/*/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
+C_FILES := $(wildcard bpf/*.[ch] loader/*.[ch] userspace/*/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsluice.a
@@ -39,7 +39,10 @@ UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 BPF_TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(BPF_TEST_SRCS))
 REPLAY_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRCS))
 
-all: $(BUILD)/sluiced
+all: $(BUILD)/sluice $(BUILD)/sluiced
+
+$(BUILD)/sluice: $(call obj,$(wildcard loader/*.c)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/sluiced: $(call obj,userspace/daemon/main.c) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -57,6 +60,10 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -I/usr/inclu
 SKELETON := $(BUILD)/bpf/guard.skel.h
 
 $(BUILD)/bpf/%.o: bpf/%.bpf.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/bpf/%.o: tests/bpf/%.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -91,7 +98,7 @@ $(BENCH_BINS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench/uring
 
 unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
-bpf-bins: $(BPF_TEST_BINS)
+bpf-bins: $(BPF_TEST_BINS) $(BUILD)/tests/bpf/pass.o
 bench-bins: $(BENCH_BINS)
 
 tests: all unit-bins fuzz-bins bpf-bins bench-bins
@@ -120,7 +127,7 @@ lint: $(SKELETON)
 	cppcheck -q -j$(shell nproc) --error-exitcode=1 --enable=warning,performance,portability -D_GNU_SOURCE \
 		-I. -Iuserspace --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
 		--suppress=internalAstError userspace bench tests
-	printf '%s\n' $(filter-out bpf/%,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
+	printf '%s\n' $(filter-out %.bpf.c,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
 	shellcheck tests/*.sh .ci/run
 	/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider tests/style

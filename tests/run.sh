@@ -85,6 +85,7 @@ for build in "$@"; do
 	group "unit, $build" unit "$build"
 	group "packets, $build" packet "$build"
 	group "fuzz replay, $build" replay "$build"
+	group "network, $build" python tests/net
 	group "integration, $build" python tests/integration
 done
 echo "$all_passed passed, $all_failed failed"

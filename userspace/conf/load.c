@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ static const struct conf_option syn_options[] = {
 	{"threshold", CONF_RATE,
 	 .offset = offsetof(struct conf_edge, syn_flood.threshold) -
 		   offsetof(struct conf_edge, syn_flood),
-	 .fallback = "10k/s"},
+	 .fallback = "10k/s", .min = 1, .max = 1000000000},
 	{0},
 };
 static const struct conf_table syn_table = {syn_options, 0, 0, 0};
@@ -59,10 +60,12 @@ static const struct conf_table syn_table = {syn_options, 0, 0, 0};
 static const struct conf_option bucket_options[] = {
 	{"rate", CONF_RATE,
 	 .offset = offsetof(struct conf_edge, rate_limit.rate) -
-		   offsetof(struct conf_edge, rate_limit)},
+		   offsetof(struct conf_edge, rate_limit),
+	 .max = 100000000},
 	{"burst", CONF_UINT,
 	 .offset = offsetof(struct conf_edge, rate_limit.burst) -
-		   offsetof(struct conf_edge, rate_limit)},
+		   offsetof(struct conf_edge, rate_limit),
+	 .max = 1000000000},
 	{0},
 };
 static const struct conf_table bucket_table = {bucket_options, 0, 0, 0};
@@ -95,11 +98,23 @@ static void check_edge(struct conf_parse *p, const struct conf_node *node, void 
 {
 	struct conf_edge *edge = out;
 
-	(void)p;
-	(void)node;
 	edge->present = true;
 	if (edge->rate_limit.burst == 0)
 		edge->rate_limit.burst = 2 * edge->rate_limit.rate;
+	for (size_t i = 0; i < edge->n_interfaces; i++) {
+		struct slice name = edge->interfaces[i].name;
+
+		if (name.len >= IF_NAMESIZE || slice_index(name, '/') < name.len ||
+		    slice_index(name, ':') < name.len)
+			conf_diag_add(p->diag, node,
+				      "interfaces[%zu].name: '%.*s' can't be an interface's name", i,
+				      SLICE_FMT(name));
+		for (size_t j = 0; j < i; j++)
+			if (slice_eq(name, edge->interfaces[j].name))
+				conf_diag_add(p->diag, node,
+					      "interfaces[%zu].name: '%.*s' is taken by interfaces[%zu]",
+					      i, SLICE_FMT(name), j);
+	}
 }
 
 static const struct conf_option edge_options[] = {
@@ -504,10 +519,7 @@ static void resolve(struct conf_parse *p, struct config *cfg, const struct conf_
 	if (cfg->n_listeners == 0)
 		conf_diag_add(p->diag, root, "listeners: at least one is needed");
 	check_listeners(p, cfg, conf_node_get(root, "listeners"));
-	/* Read and checked, but nothing serves them yet: better refused than silently without effect. */
-	if (cfg->edge.present)
-		conf_diag_add(p->diag, conf_node_get(root, "edge"),
-			      "the packet plane is not built in");
+	/* Read and checked, but nothing serves it yet: better refused than silently without effect. */
 	for (size_t i = 0; i < cfg->n_listeners; i++)
 		if (cfg->listeners[i].role == CONF_ROLE_ADMIN)
 			conf_diag_add(p->diag, root, "listeners[%zu].role: admin is not built in",

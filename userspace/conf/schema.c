@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "conf/cidr.h"
 
 struct unit {
 	const char *name;
@@ -121,40 +122,13 @@ bad:
 
 bool conf_parse_cidr(struct conf_parse *p, const struct conf_node *node, struct conf_cidr *ret)
 {
-	struct slice rest = node->text;
-	struct slice addr = slice_cut(&rest, '/');
-	char text[INET6_ADDRSTRLEN];
-	uint64_t len = 0;
-	unsigned int bits;
+	const char *why = node->kind == CONF_SCALAR
+				  ? conf_cidr_parse(node->text, ret)
+				  : "is not an address or prefix such as 10.0.0.0/8";
 
-	*ret = (struct conf_cidr){0};
-	snprintf(text, sizeof(text), "%.*s", SLICE_FMT(addr));
-	if (node->kind == CONF_SCALAR && addr.len < sizeof(text)) {
-		if (inet_pton(AF_INET, text, ret->addr) == 1)
-			ret->family = AF_INET;
-		else if (inet_pton(AF_INET6, text, ret->addr) == 1)
-			ret->family = AF_INET6;
-	}
-	bits = ret->family == AF_INET ? 32 : 128;
-	if (addr.len == node->text.len)
-		len = bits;
-	else if (!number(rest, plain, &len) || len > bits)
-		ret->family = 0;
-	if (!ret->family) {
-		conf_diag_add(p->diag, node,
-			      "'%.*s' is not an address or prefix such as 10.0.0.0/8",
-			      SLICE_FMT(node->text));
-		return false;
-	}
-	ret->prefixlen = (uint8_t)len;
-	for (unsigned int i = (unsigned int)len; i < bits; i++) {
-		if (!(ret->addr[i / 8] & (0x80 >> (i % 8))))
-			continue;
-		conf_diag_add(p->diag, node, "%.*s has bits set behind its prefix",
-			      SLICE_FMT(node->text));
-		return false;
-	}
-	return true;
+	if (why)
+		conf_diag_add(p->diag, node, "'%.*s' %s", SLICE_FMT(node->text), why);
+	return !why;
 }
 
 static bool want(struct conf_parse *p, const struct conf_node *node, enum conf_kind kind)

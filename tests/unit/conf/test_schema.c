@@ -299,7 +299,7 @@ static void test_cidr(void **state)
 	assert_int_equal(all.cidr.family, AF_INET6);
 	good("cidr: '::/0'");
 	assert_int_equal(all.cidr.prefixlen, 0);
-	bad("cidr: 10.0.0.1/8", "f:1:7: cidr: 10.0.0.1/8 has bits set behind its prefix\n");
+	bad("cidr: 10.0.0.1/8", "f:1:7: cidr: '10.0.0.1/8' has bits set behind its prefix\n");
 	bad("cidr: 10.0.0.0/33",
 	    "f:1:7: cidr: '10.0.0.0/33' is not an address or prefix such as 10.0.0.0/8\n");
 	bad("cidr: 10.0.0/8",

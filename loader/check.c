@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice check: the configuration file as sluiced sees it, filters and key files included. */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/slice.h"
+#include "daemon/assemble.h"
+#include "loader/command.h"
+
+static void print_json(const char *file, const struct conf_diag *diag)
+{
+	struct slice text = buf_slice(&diag->text);
+	json_t *errors = json_array();
+	json_t *all;
+
+	while (text.len) {
+		struct slice line = slice_cut(&text, '\n');
+
+		json_array_append_new(errors, json_stringn(line.ptr, line.len));
+	}
+	all = json_pack("{s:s, s:b, s:o}", "file", file, "ok", diag->errors == 0, "errors", errors);
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
+enum status cmd_check(const struct options *o)
+{
+	struct snapshot *snap = NULL;
+	struct conf_diag diag;
+	int rc;
+
+	conf_diag_init(&diag);
+	rc = assemble(o->file, 1, &diag, &snap);
+	if (o->json)
+		print_json(o->file, &diag);
+	else if (rc < 0)
+		conf_diag_print(&diag, stderr);
+	else
+		printf("%s: no errors\n", o->file);
+	assemble_free(snap);
+	conf_diag_fini(&diag);
+	return rc < 0 ? STATUS_FAILED : STATUS_DONE;
+}

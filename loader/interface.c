@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice attach, detach, apply, status: the guard on its interfaces. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "conf/load.h"
+#include "edge/edge.h"
+#include "edge/lists.h"
+#include "loader/command.h"
+
+DEFINE_CLEANUP(struct config *, config_free)
+
+static const char *const mode_names[] = {"unknown", "native", "generic"};
+static const char *const syn_names[] = {"off", "auto", "always"};
+
+struct visit {
+	const struct config *cfg;
+	struct error err;
+	json_t *json; /* NULL: text */
+};
+
+static enum status finish(struct visit *v, int rc)
+{
+	if (rc == 0 && v->json) {
+		json_dumpf(v->json, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(v->json);
+	return rc < 0 ? command_fail(&v->err) : STATUS_DONE;
+}
+
+static void did(struct visit *v, const char *name, const char *what)
+{
+	if (v->json)
+		json_array_append_new(v->json, json_pack("{s:s, s:b}", "interface", name, what, 1));
+	else
+		printf("%s: %s\n", name, what);
+}
+
+/* With every error of the file on standard error. */
+static int load(const char *file, struct config **ret)
+{
+	struct conf_diag diag;
+	int rc;
+
+	conf_diag_init(&diag);
+	rc = config_load(file, &diag, ret);
+	if (rc == 0 && !(*ret)->edge.present) {
+		conf_diag_add(&diag, NULL,
+			      "there is no 'edge:', which says what the packet plane does");
+		config_free(*ret);
+		*ret = NULL;
+		rc = -EINVAL;
+	}
+	if (rc < 0)
+		conf_diag_print(&diag, stderr);
+	conf_diag_fini(&diag);
+	return rc;
+}
+
+static void interface_name(const struct options *o, const struct config *cfg, size_t i,
+			   char ret[IF_NAMESIZE])
+{
+	if (o->interface)
+		snprintf(ret, IF_NAMESIZE, "%s", o->interface);
+	else
+		snprintf(ret, IF_NAMESIZE, "%.*s", SLICE_FMT(cfg->edge.interfaces[i].name));
+}
+
+/* --interface and --mode, or what the file says. */
+static int attach_one(const struct options *o, const struct config *cfg, size_t i,
+		      struct error *err)
+{
+	enum conf_xdp_mode mode = o->mode;
+	char name[IF_NAMESIZE];
+
+	if (!o->mode_given && !o->interface)
+		mode = cfg->edge.interfaces[i].mode;
+	interface_name(o, cfg, i, name);
+	return edge_attach(name, mode, cfg, err);
+}
+
+struct detach {
+	char names[64][IF_NAMESIZE];
+	size_t n;
+};
+
+static int collect(const char *name, void *arg)
+{
+	struct detach *d = arg;
+
+	if (d->n < 64)
+		snprintf(d->names[d->n++], IF_NAMESIZE, "%s", name);
+	return 0;
+}
+
+enum status cmd_detach(const struct options *o)
+{
+	struct visit v = {.json = o->json ? json_array() : NULL};
+	_cleanup_close_ int lock = -1;
+	struct detach d = {.n = 0};
+	int rc;
+
+	lock = edge_lock(&v.err);
+	rc = lock < 0 ? lock : command_each(o, collect, &d, &v.err);
+	for (size_t i = 0; rc == 0 && i < d.n; i++) {
+		rc = edge_detach(d.names[i], &v.err);
+		if (rc == 0)
+			did(&v, d.names[i], "detached");
+	}
+	return finish(&v, rc);
+}
+
+static int apply(const char *name, void *arg)
+{
+	struct visit *v = arg;
+	struct edge e;
+	int rc = edge_open(name, &e, &v->err);
+
+	if (rc < 0)
+		return rc;
+	rc = edge_apply(&e, v->cfg, &v->err);
+	edge_close(&e);
+	if (rc == 0)
+		did(v, name, "applied");
+	return rc;
+}
+
+enum status cmd_apply(const struct options *o)
+{
+	_cleanup_(config_freep) struct config *cfg = NULL;
+	_cleanup_close_ int lock = -1;
+	struct visit v = {0};
+	int rc;
+
+	if (load(o->file, &cfg) < 0)
+		return STATUS_FAILED;
+	v.cfg = cfg;
+	v.json = o->json ? json_array() : NULL;
+	lock = edge_lock(&v.err);
+	rc = lock < 0 ? lock : command_each(o, apply, &v, &v.err);
+	return finish(&v, rc);
+}
+
+static size_t count(const struct edge *e, enum edge_list list)
+{
+	struct edge_entries entries = {0};
+
+	if (edge_list_read(e, list, &entries, NULL) < 0)
+		return 0;
+	free(entries.items);
+	return entries.n;
+}
+
+static void print_status(const struct edge *e, const struct edge_status *s)
+{
+	const struct policy *p = &s->policy;
+	time_t at = (time_t)(s->loaded_at / NSEC_PER_SEC);
+	char since[32];
+	struct tm tm;
+
+	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+	if (!s->attached)
+		printf("%s: the interface has gone; its lists are kept until 'sluice detach "
+		       "--interface "
+		       "%s'\n",
+		       e->name, e->name);
+	else
+		printf("%s: attached, %s mode, since %s\n", e->name, mode_names[s->mode], since);
+	printf("  program     %" PRIu32 " (link %" PRIu32 ")\n", s->program_id, s->link_id);
+	printf("  lists       %zu allowed, %zu denied\n", count(e, EDGE_ALLOW),
+	       count(e, EDGE_DENY));
+	printf("  syn_flood   %s", syn_names[p->syn_mode % 3]);
+	if (p->syn_mode == SYN_AUTO)
+		printf(", above %" PRIu32 " SYN/s", p->syn_threshold);
+	if (p->interval)
+		printf("\n  rate_limit  %" PRIu64 " packets/s a source, burst %" PRIu64 "\n",
+		       (uint64_t)(NSEC_PER_SEC / p->interval), (uint64_t)p->burst);
+	else
+		printf("\n  rate_limit  none\n");
+	printf("  pins        %s/%s\n", EDGE_ROOT, e->name);
+}
+
+static json_t *json_status(const struct edge *e, const struct edge_status *s)
+{
+	const struct policy *p = &s->policy;
+
+	return json_pack("{s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I}",
+			 "interface", e->name, "attached", s->attached, "mode", mode_names[s->mode],
+			 "program_id", (json_int_t)s->program_id, "link_id", (json_int_t)s->link_id,
+			 "since", (json_int_t)(s->loaded_at / NSEC_PER_SEC), "allowed",
+			 (json_int_t)count(e, EDGE_ALLOW), "denied",
+			 (json_int_t)count(e, EDGE_DENY), "syn_mode", syn_names[p->syn_mode % 3],
+			 "syn_threshold", (json_int_t)p->syn_threshold, "rate",
+			 (json_int_t)(p->interval ? NSEC_PER_SEC / p->interval : 0), "burst",
+			 (json_int_t)p->burst);
+}
+
+static int show(const char *name, void *arg)
+{
+	struct visit *v = arg;
+	struct edge_status status;
+	struct edge e;
+	int rc = edge_open(name, &e, &v->err);
+
+	if (rc < 0)
+		return rc;
+	rc = edge_status(&e, &status, &v->err);
+	if (rc == 0 && v->json)
+		json_array_append_new(v->json, json_status(&e, &status));
+	else if (rc == 0)
+		print_status(&e, &status);
+	edge_close(&e);
+	return rc;
+}
+
+enum status cmd_status(const struct options *o)
+{
+	struct visit v = {.json = o->json ? json_array() : NULL};
+
+	return finish(&v, command_each(o, show, &v, &v.err));
+}
+
+enum status cmd_attach(const struct options *o)
+{
+	_cleanup_(config_freep) struct config *cfg = NULL;
+	_cleanup_close_ int lock = -1;
+	struct visit v = {0};
+	char name[IF_NAMESIZE];
+	size_t n, done;
+	int rc = 0;
+
+	if (load(o->file, &cfg) < 0)
+		return STATUS_FAILED;
+	n = o->interface ? 1 : cfg->edge.n_interfaces;
+	if (n == 0) {
+		error_set(&v.err, EINVAL,
+			  "%s names no interface: --interface IF, or edge.interfaces", o->file);
+		return command_fail(&v.err);
+	}
+	lock = edge_lock(&v.err);
+	if (lock < 0)
+		return command_fail(&v.err);
+	for (done = 0; done < n && rc == 0; done++)
+		rc = attach_one(o, cfg, done, &v.err);
+	for (size_t i = 0; rc < 0 && i + 1 < done; i++) {
+		interface_name(o, cfg, i, name);
+		edge_detach(name, NULL); /* all or none */
+	}
+	if (rc < 0)
+		return command_fail(&v.err);
+	v.json = o->json ? json_array() : NULL;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		interface_name(o, cfg, i, name);
+		rc = show(name, &v);
+	}
+	return finish(&v, rc);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice deny and allow: add, del, list, flush. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "conf/cidr.h"
+#include "edge/edge.h"
+#include "edge/lists.h"
+#include "loader/command.h"
+
+static const char *const origins[] = {"operator", "file"};
+
+struct visit {
+	enum edge_list list;
+	const char *name; /* "deny", "allow" */
+	const struct conf_cidr *cidrs;
+	size_t n;
+	struct error err;
+	json_t *json; /* NULL: text */
+};
+
+static void changed(const struct edge *e, struct visit *v, const char *verb, size_t n)
+{
+	if (v->json)
+		json_array_append_new(v->json, json_pack("{s:s, s:s, s:I}", "interface", e->name,
+							 "list", v->name, verb, (json_int_t)n));
+	else
+		printf("%s: %s: %zu %s\n", e->name, v->name, n, verb);
+}
+
+static int add(const struct edge *e, struct visit *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		int rc = edge_list_add(e, v->list, &v->cidrs[i], ORIGIN_OPERATOR, &v->err);
+
+		if (rc == 0)
+			continue;
+		while (i--) /* all or none */
+			edge_list_del(e, v->list, &v->cidrs[i], NULL);
+		return rc;
+	}
+	changed(e, v, "added", v->n);
+	return 0;
+}
+
+/* All or none: what is not on the list is found before anything is removed. */
+static int del(const struct edge *e, struct visit *v)
+{
+	struct edge_entries entries = {0};
+	_cleanup_free_ struct edge_entry *items = NULL;
+	int rc = edge_list_read(e, v->list, &entries, &v->err);
+
+	items = entries.items;
+	for (size_t i = 0; rc == 0 && i < v->n; i++) {
+		char text[CONF_CIDR_TEXT];
+		size_t j = 0;
+
+		while (j < entries.n && conf_cidr_compare(&items[j].cidr, &v->cidrs[i]) != 0)
+			j++;
+		if (j < entries.n)
+			continue;
+		conf_cidr_format(&v->cidrs[i], text);
+		rc = error_set(&v->err, ENOENT, "%s is not on the %s list of %s", text, v->name,
+			       e->name);
+	}
+	for (size_t i = 0; rc == 0 && i < v->n; i++)
+		rc = edge_list_del(e, v->list, &v->cidrs[i], &v->err);
+	if (rc == 0)
+		changed(e, v, "removed", v->n);
+	return rc;
+}
+
+static int list(const struct edge *e, struct visit *v)
+{
+	struct edge_entries entries = {0};
+	_cleanup_free_ struct edge_entry *items = NULL;
+	int rc = edge_list_read(e, v->list, &entries, &v->err);
+	json_t *array = v->json ? json_array() : NULL;
+
+	items = entries.items;
+	for (size_t i = 0; i < entries.n; i++) {
+		const char *origin = origins[items[i].origin == ORIGIN_FILE];
+		char text[CONF_CIDR_TEXT];
+
+		conf_cidr_format(&items[i].cidr, text);
+		if (array)
+			json_array_append_new(
+				array, json_pack("{s:s, s:s}", "prefix", text, "origin", origin));
+		else
+			printf("%-16s %-43s %s\n", e->name, text, origin);
+	}
+	if (v->json)
+		json_array_append_new(v->json, json_pack("{s:s, s:s, s:o}", "interface", e->name,
+							 "list", v->name, "entries", array));
+	return rc;
+}
+
+static int flush(const struct edge *e, struct visit *v)
+{
+	struct edge_entries entries = {0};
+	_cleanup_free_ struct edge_entry *items = NULL;
+	int rc = edge_list_read(e, v->list, &entries, &v->err);
+
+	items = entries.items;
+	for (size_t i = 0; rc == 0 && i < entries.n; i++) {
+		rc = edge_list_del(e, v->list, &items[i].cidr, &v->err);
+		if (rc == -ENOENT)
+			rc = 0;
+	}
+	if (rc == 0)
+		changed(e, v, "removed", entries.n);
+	return rc;
+}
+
+static const struct action {
+	const char *name;
+	int (*run)(const struct edge *e, struct visit *v);
+	bool takes_addresses;
+	bool changes;
+} actions[] = {
+	{"add", add, true, true},
+	{"del", del, true, true},
+	{"list", list, false, false},
+	{"flush", flush, false, true},
+};
+
+struct call {
+	const struct action *action;
+	struct visit visit;
+};
+
+static int visit(const char *name, void *arg)
+{
+	struct call *c = arg;
+	struct edge e;
+	int rc = edge_open(name, &e, &c->visit.err);
+
+	if (rc < 0)
+		return rc;
+	rc = c->action->run(&e, &c->visit);
+	edge_close(&e);
+	return rc;
+}
+
+static enum status parse(const struct options *o, struct conf_cidr *out)
+{
+	for (size_t i = 1; i < o->n_args; i++) {
+		const char *why = conf_cidr_parse(slice_str(o->args[i]), &out[i - 1]);
+
+		if (why) {
+			fprintf(stderr, "sluice %s: '%s' %s\n", o->family, o->args[i], why);
+			return STATUS_USAGE;
+		}
+	}
+	return STATUS_DONE;
+}
+
+enum status cmd_list(const struct options *o)
+{
+	_cleanup_free_ struct conf_cidr *cidrs = calloc(o->n_args, sizeof(*cidrs));
+	_cleanup_close_ int lock = -1;
+	struct call c = {0};
+	int rc;
+
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (strcmp(o->args[0], actions[i].name) == 0)
+			c.action = &actions[i];
+	if (!c.action || (o->n_args > 1) != c.action->takes_addresses) {
+		fprintf(stderr, "usage: sluice %s add|del ADDRESS... | list | flush\n", o->family);
+		return STATUS_USAGE;
+	}
+	if (!cidrs)
+		return STATUS_FAILED;
+	if (parse(o, cidrs) != STATUS_DONE)
+		return STATUS_USAGE;
+	c.visit = (struct visit){
+		.list = strcmp(o->family, "deny") == 0 ? EDGE_DENY : EDGE_ALLOW,
+		.name = o->family,
+		.cidrs = cidrs,
+		.n = o->n_args - 1,
+		.json = o->json ? json_array() : NULL,
+	};
+	if (c.action->changes) {
+		lock = edge_lock(&c.visit.err);
+		if (lock < 0)
+			return command_fail(&c.visit.err);
+	}
+	rc = command_each(o, visit, &c, &c.visit.err);
+	if (rc == 0 && c.visit.json) {
+		json_dumpf(c.visit.json, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(c.visit.json);
+	return rc < 0 ? command_fail(&c.visit.err) : STATUS_DONE;
+}

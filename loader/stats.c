@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice stats: what became of the packets. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "edge/edge.h"
+#include "loader/command.h"
+
+static const struct {
+	const char *name;
+	const char *verdict;
+	const char *help;
+} reasons[] = {
+#define GUARD_REASON(id, name, verdict, help) {#name, #verdict, help},
+	GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+};
+
+struct visit {
+	struct error err;
+	json_t *json; /* NULL: text */
+};
+
+static void print(const char *name, const struct counter *c)
+{
+	printf("%s\n  %-16s %-5s %14s %18s\n", name, "reason", "", "packets", "bytes");
+	for (int i = 0; i < REASON_COUNT; i++)
+		printf("  %-16s %-5s %14" PRIu64 " %18" PRIu64 "  %s\n", reasons[i].name,
+		       reasons[i].verdict, (uint64_t)c[i].packets, (uint64_t)c[i].bytes,
+		       reasons[i].help);
+}
+
+static json_t *to_json(const char *name, const struct counter *c)
+{
+	json_t *all = json_object();
+
+	for (int i = 0; i < REASON_COUNT; i++)
+		json_object_set_new(all, reasons[i].name,
+				    json_pack("{s:s, s:I, s:I}", "verdict", reasons[i].verdict,
+					      "packets", (json_int_t)c[i].packets, "bytes",
+					      (json_int_t)c[i].bytes));
+	return json_pack("{s:s, s:o}", "interface", name, "reasons", all);
+}
+
+static int show(const char *name, void *arg)
+{
+	struct counter c[REASON_COUNT];
+	struct visit *v = arg;
+	struct edge e;
+	int rc = edge_open(name, &e, &v->err);
+
+	if (rc < 0)
+		return rc;
+	rc = edge_stats(&e, c, &v->err);
+	if (rc == 0 && v->json)
+		json_array_append_new(v->json, to_json(name, c));
+	else if (rc == 0)
+		print(name, c);
+	edge_close(&e);
+	return rc;
+}
+
+enum status cmd_stats(const struct options *o)
+{
+	struct visit v = {.json = o->json ? json_array() : NULL};
+	int rc = command_each(o, show, &v, &v.err);
+
+	if (rc == 0 && v.json) {
+		json_dumpf(v.json, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(v.json);
+	return rc < 0 ? command_fail(&v.err) : STATUS_DONE;
+}

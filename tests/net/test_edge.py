@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sluice on a real interface: attach, lists, limits, SYN cookies, errors that change nothing."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from conftest import BUILD, PASS, PINS, connect, run, until
+
+
+def bpftool(*args, **more):
+    return run("/usr/sbin/bpftool", *args, **more)
+
+
+def test_attach_status_detach(bed):
+    bed.attach("  rate_limit: {rate: 1000/s, burst: 50}\n  syn_flood: {mode: auto, threshold: 20k/s}\n")
+    status = bed.json("status")
+    mine = [s for s in status if s["interface"] == bed.interface][0]
+    assert mine["attached"] is True
+    assert mine["mode"] == "native"
+    assert (mine["rate"], mine["burst"], mine["syn_mode"], mine["syn_threshold"]) == (1000, 50, "auto", 20000)
+    assert f'"id":{mine["program_id"]}' in bpftool("-j", "prog", "show").stdout
+    assert bed.ping()
+    bed.sluice("detach", "--interface", bed.interface)
+    assert not (PINS / bed.interface).exists()
+    assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
+    assert bed.ping()
+
+
+def test_generic_mode(bed):
+    bed.attach("", "--mode", "generic")
+    assert bed.json("status", "--interface", bed.interface)[0]["mode"] == "generic"
+    bed.sluice("deny", "add", "10.7.0.2", "--interface", bed.interface)
+    assert not bed.ping()
+
+
+def test_deny_and_allow(bed):
+    bed.attach("  deny: [10.7.1.0/24]\n")
+    here = ("--interface", bed.interface)
+    assert bed.ping() and bed.ping("fd07::1")
+    bed.sluice("deny", "add", "10.7.0.2", "fd07::/64", *here)
+    assert not bed.ping() and not bed.ping("fd07::1")
+    assert bed.reasons()["denied"] >= 2
+    bed.sluice("allow", "add", "10.7.0.0/16", *here)
+    assert bed.ping()
+    assert bed.reasons()["allowed"] >= 1
+    bed.sluice("allow", "flush", *here)
+    assert not bed.ping()
+    entries = bed.json("deny", "list", *here)[0]["entries"]
+    assert entries == [{"prefix": "10.7.0.2", "origin": "operator"}, {"prefix": "10.7.1.0/24", "origin": "file"},
+                       {"prefix": "fd07::/64", "origin": "operator"}]
+    bed.sluice("deny", "del", "10.7.0.2", "fd07::/64", *here)
+    assert bed.ping()
+    bed.sluice("deny", "flush", *here)
+    assert bed.json("deny", "list", *here)[0]["entries"] == []
+
+
+def test_bpftool_edits_and_shows(bed):
+    bed.attach()
+    deny4 = PINS / bed.interface / "deny4"
+    bpftool("map", "update", "pinned", deny4, "key", "32", "0", "0", "0", "10", "7", "0", "2",
+            "value", "0", "0", "0", "0")
+    assert not bed.ping()
+    dump = json.loads(bpftool("-j", "map", "dump", "pinned", deny4).stdout)
+    assert dump[0]["formatted"] == {"key": {"prefixlen": 32, "addr": [10, 7, 0, 2]},
+                                    "value": {"origin": "ORIGIN_OPERATOR"}}
+    bpftool("map", "delete", "pinned", deny4, "key", "32", "0", "0", "0", "10", "7", "0", "2")
+    assert bed.ping()
+    policy = json.loads(bpftool("-j", "map", "dump", "pinned", PINS / bed.interface / "policy").stdout)
+    assert policy[0]["formatted"]["value"]["syn_mode"] == "SYN_OFF"
+    counters = json.loads(bpftool("-j", "map", "dump", "pinned", PINS / bed.interface / "counters").stdout)
+    assert "denied" in counters[0]["formatted"]["values"][0]["value"]
+
+
+def test_apply_keeps_what_was_added_by_hand(bed):
+    here = ("--interface", bed.interface)
+    bed.attach("  deny: [192.0.2.1, 192.0.2.2]\n")
+    bed.sluice("deny", "add", "192.0.2.9", *here)
+    bed.sluice("apply", *here, "-c", bed.config("  deny: [192.0.2.2, 192.0.2.3]\n"))
+    found = {e["prefix"]: e["origin"] for e in bed.json("deny", "list", *here)[0]["entries"]}
+    assert found == {"192.0.2.2": "file", "192.0.2.3": "file", "192.0.2.9": "operator"}
+
+
+def test_bucket_holds_one_source_while_another_is_served(echo):
+    bed = echo
+    run("ip", "-n", bed.client, "addr", "add", "10.7.0.3/16", "dev", bed.peer)
+    bed.attach("  rate_limit: {rate: 50/s, burst: 100}\n")
+    bed.inside(bed.client, "hping3", "-q", "-i", "u200", "-c", "3000", "--udp", "-p", "8080", "-a", "10.7.0.3",
+               "10.7.0.1", check=False)
+    reasons = bed.reasons()
+    assert reasons["limited"] > 2000
+    assert connect(bed, "10.7.0.1", 8080, 3) == 3
+
+
+def cookies_sent(bed):
+    out = bed.inside(bed.gateway, "nstat", "-asz", "TcpExtSyncookiesRecv").stdout
+    return int(float(out.split("TcpExtSyncookiesRecv")[1].split()[0]))
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+@pytest.mark.parametrize("address", ["10.7.0.1", "fd07::1"])
+def test_handshakes_under_cookies(echo, address, mode):
+    bed = echo
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.attach("  syn_flood: {mode: always}\n", "--mode", mode)
+    assert connect(bed, address, 8080, 5) == 5
+    reasons = bed.reasons()
+    assert reasons["cookie_sent"] >= 5
+    assert reasons["cookie_valid"] >= 5
+    assert reasons["cookie_invalid"] == 0
+    assert cookies_sent(bed) >= 5, "the kernel has taken them"
+
+
+def test_syn_flood_is_answered_and_clients_get_through(echo):
+    bed = echo
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.attach("  syn_flood: {mode: auto, threshold: 100/s}\n")
+    assert connect(bed, "10.7.0.1", 8080, 3) == 3
+    assert bed.reasons()["cookie_sent"] == 0, "no flood, no cookies"
+    bed.inside(bed.client, "hping3", "-q", "-i", "u100", "-c", "3000", "-S", "-p", "8080", "--rand-source",
+               "10.7.0.1", check=False)
+    assert bed.reasons()["cookie_sent"] > 1000
+    assert connect(bed, "10.7.0.1", 8080, 5) == 5
+    assert bed.reasons()["cookie_valid"] >= 5
+
+
+def test_established_connections_and_outbound_are_not_touched(echo):
+    bed = echo
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.attach("  syn_flood: {mode: off}\n")
+    code = ("import socket,sys\ns = socket.create_connection(('10.7.0.1', 8080))\nprint('up', flush=True)\n"
+            "sys.stdin.readline()\ns.sendall(b'late\\n')\nprint(s.recv(16).decode(), flush=True)\n")
+    p = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.client}", "/usr/bin/python3", "-c", code],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "up\n"
+    bed.sluice("apply", "--interface", bed.interface, "-c", bed.config("  syn_flood: {mode: always}\n"))
+    p.stdin.write("\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == "late\n"
+    p.stdin.close()
+    assert p.wait(20) == 0
+    p.stdout.close()
+    # From the gateway to the client: SYN-ACKs are nobody's flood.
+    listener = ("import socket\ns = socket.socket()\ns.bind(('10.7.0.2', 7070))\ns.listen()\n"
+                "c, _ = s.accept()\nc.sendall(b'x')\n")
+    bed.start(bed.client, "/usr/bin/python3", "-c", listener)
+    until(lambda: ":7070" in bed.inside(bed.client, "ss", "-Hltn").stdout, "the listener")
+    got = bed.inside(bed.gateway, "/usr/bin/python3", "-c",
+                     "import socket\nprint(socket.create_connection(('10.7.0.2', 7070), 3).recv(1))").stdout
+    assert got == "b'x'\n"
+
+
+def test_errors_change_nothing(bed):
+    here = ("--interface", bed.interface)
+    r = bed.sluice("detach", *here, check=False)
+    assert (r.returncode, r.stderr) == (3, f"sluice: {bed.interface} is not attached\n")
+    r = bed.sluice("stats", *here, check=False)
+    assert r.returncode == 3
+    bed.attach()
+    before = bed.json("status", *here)
+    r = bed.sluice("attach", "-c", bed.config(), check=False)
+    assert r.returncode == 1 and "is already attached" in r.stderr
+    r = bed.sluice("deny", "add", "10.0.0.1", "10.0.0.300", *here, check=False)
+    assert (r.returncode, r.stderr) == (
+        2, "sluice deny: '10.0.0.300' is not an address or prefix such as 10.0.0.0/8\n")
+    r = bed.sluice("deny", "del", "10.0.0.1", *here, check=False)
+    assert (r.returncode, r.stderr) == (3, f"sluice: 10.0.0.1 is not on the deny list of {bed.interface}\n")
+    assert bed.json("deny", "list", *here)[0]["entries"] == []
+    assert bed.json("status", *here) == before
+    r = bed.sluice("attach", "--interface", "nowhere0", "-c", bed.config(), check=False)
+    assert (r.returncode, r.stderr) == (1, "sluice: there is no interface 'nowhere0'\n")
+    bad = bed.config("  deny: [10.0.0.1/8]\n", name="bad.yaml")
+    r = bed.sluice("attach", "--interface", "lo", "-c", bad, check=False)
+    assert r.returncode == 1 and "edge.deny[0]: '10.0.0.1/8' has bits set behind its prefix" in r.stderr
+    r = bed.sluice("frobnicate", check=False)
+    assert r.returncode == 2 and "no command 'frobnicate'" in r.stderr
+
+
+def test_interface_gone(bed):
+    bed.attach()
+    here = ("--interface", bed.interface)
+    bed.sluice("deny", "add", "10.7.0.2", *here)
+    run("ip", "-n", bed.gateway, "link", "del", bed.interface)
+    assert bed.json("status", *here)[0]["attached"] is False
+    assert "has gone" in bed.sluice("status", *here).stdout
+    r = bed.sluice("attach", "-c", bed.config(), check=False)
+    assert (r.returncode, r.stderr) == (1, f"sluice: there is no interface '{bed.interface}'\n")
+    bed.sluice("detach", *here)
+    assert not (PINS / bed.interface).exists()
+
+
+def test_foreign_program(bed):
+    run("ip", "-n", bed.gateway, "link", "set", "dev", bed.interface, "xdp", "obj", PASS, "sec", "xdp")
+    r = bed.sluice("attach", "-c", bed.config(), check=False)
+    assert r.returncode == 1 and "has an XDP program of somebody else" in r.stderr
+    assert not (PINS / bed.interface).exists()
+    assert "xdp" in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
+
+
+def test_other_layout_is_refused(bed):
+    bed.attach()
+    here = ("--interface", bed.interface)
+    pin = PINS / bed.interface / "deny4"
+    pin.unlink()
+    bpftool("map", "create", pin, "type", "hash", "key", "4", "value", "8", "entries", "16", "name", "deny4")
+    for command in (["deny", "add", "10.0.0.1"], ["stats"], ["status"]):
+        r = bed.sluice(*command, *here, check=False)
+        assert r.returncode == 1 and "pinned map deny4 is of another layout" in r.stderr
+    r = bed.sluice("attach", "-c", bed.config(), check=False)
+    assert r.returncode == 1 and "another layout" in r.stderr
+    bed.sluice("detach", *here)
+
+
+def test_many_commands_at_once(bed):
+    bed.attach()
+    commands = [subprocess.Popen([BUILD / "sluice", "deny", "add", f"192.0.2.{i}", "--interface", bed.interface],
+                                 stdout=subprocess.DEVNULL) for i in range(20)]
+    assert [c.wait(60) for c in commands] == [0] * 20
+    assert len(bed.json("deny", "list", "--interface", bed.interface)[0]["entries"]) == 20
+
+
+def test_killed_commands_leave_old_or_new(bed):
+    """kill -9 at growing delays: afterwards the interface is attached whole, or not at all and can be."""
+    for i in range(25):
+        p = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluice", "attach", "-c",
+                              bed.config("  deny: [192.0.2.7]\n")], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        try:
+            p.wait(0.002 * i)
+        except subprocess.TimeoutExpired:
+            os.kill(p.pid, signal.SIGKILL)
+            p.wait()
+        r = bed.sluice("status", "--interface", bed.interface, "--json", check=False)
+        if r.returncode == 0:
+            assert json.loads(r.stdout)[0]["denied"] == 1
+        else:
+            assert r.returncode == 3
+            bed.attach()
+        bed.sluice("detach", "--interface", bed.interface)
+        assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
+
+
+def test_without_root(tmp_path):
+    r = subprocess.run([BUILD / "sluice", "status"], user="nobody", capture_output=True, text=True, check=False,
+                       extra_groups=[])
+    assert r.returncode in (1, 3)
+    if PINS.exists():
+        assert r.stderr == "sluice: the packet plane needs root\n"
+
+
+def test_hidden_bpffs_is_explained(bed):
+    r = run("ip", "netns", "exec", bed.gateway, BUILD / "sluice", "attach", "-c", bed.config(), check=False)
+    assert r.returncode == 1 and "use nsenter --net=/run/netns/NAME" in r.stderr
+
+
+def test_dotted_interface(bed):
+    dotted = bed.interface + ".12"
+    run("ip", "-n", bed.gateway, "link", "set", bed.interface, "down")
+    run("ip", "-n", bed.gateway, "link", "set", bed.interface, "name", dotted)
+    bed.sluice("attach", "--interface", dotted, "-c", bed.config())
+    assert [s["mode"] for s in bed.json("status") if s["interface"] == dotted] == ["native"]
+    assert (PINS / dotted.replace(".", ":")).exists()
+    bed.sluice("detach", "--interface", dotted)
+    assert not (PINS / dotted.replace(".", ":")).exists()

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/cidr.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+/* Decimal digits only, no sign, no leading zero. */
+static bool parse_length(struct slice text, unsigned int max, unsigned int *ret)
+{
+	unsigned int value = 0;
+
+	if (text.len == 0 || text.len > 3 || (text.len > 1 && text.ptr[0] == '0'))
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return false;
+		value = value * 10 + (unsigned int)(text.ptr[i] - '0');
+	}
+	*ret = value;
+	return value <= max;
+}
+
+const char *conf_cidr_parse(struct slice text, struct conf_cidr *ret)
+{
+	static const char *const neither = "is not an address or prefix such as 10.0.0.0/8";
+	struct conf_cidr cidr = {0};
+	struct slice rest = text;
+	struct slice addr = slice_cut(&rest, '/');
+	char buf[INET6_ADDRSTRLEN];
+	unsigned int bits, len;
+
+	if (addr.len == 0 || addr.len >= sizeof(buf))
+		return neither;
+	snprintf(buf, sizeof(buf), "%.*s", SLICE_FMT(addr));
+	if (inet_pton(AF_INET, buf, cidr.addr) == 1)
+		cidr.family = AF_INET;
+	else if (inet_pton(AF_INET6, buf, cidr.addr) == 1)
+		cidr.family = AF_INET6;
+	else
+		return neither;
+	bits = cidr.family == AF_INET ? 32 : 128;
+	len = bits;
+	if (addr.len != text.len && !parse_length(rest, bits, &len))
+		return neither;
+	for (unsigned int i = len; i < bits; i++)
+		if (cidr.addr[i / 8] & (0x80 >> (i % 8)))
+			return "has bits set behind its prefix";
+	cidr.prefixlen = (uint8_t)len;
+	*ret = cidr;
+	return NULL;
+}
+
+int conf_cidr_compare(const struct conf_cidr *a, const struct conf_cidr *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	if (a->prefixlen != b->prefixlen)
+		return a->prefixlen < b->prefixlen ? -1 : 1;
+	return memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+void conf_cidr_format(const struct conf_cidr *cidr, char ret[CONF_CIDR_TEXT])
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	inet_ntop(cidr->family, cidr->addr, addr, sizeof(addr));
+	if (cidr->prefixlen == (cidr->family == AF_INET ? 32 : 128))
+		snprintf(ret, CONF_CIDR_TEXT, "%s", addr);
+	else
+		snprintf(ret, CONF_CIDR_TEXT, "%s/%u", addr, cidr->prefixlen);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attach and detach: everything is built aside and gets its name by one rename. */
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "base/cleanup.h"
+#include "bpf/guard.skel.h"
+#include "edge/edge.h"
+#include "edge/pin.h"
+
+DEFINE_CLEANUP(struct guard *, guard__destroy)
+
+/* libbpf's last warning: it knows more than errno. */
+static _Thread_local char warning[256];
+
+static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN) {
+		vsnprintf(warning, sizeof(warning), fmt, ap);
+		warning[strcspn(warning, "\n")] = '\0';
+	}
+	return 0;
+}
+
+static int load(struct guard **ret, struct error *err)
+{
+	_cleanup_(guard__destroyp) struct guard *g = NULL;
+	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
+	uint64_t seed;
+	int rc;
+
+	warning[0] = '\0';
+	g = guard__open();
+	if (!g || getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) {
+		libbpf_set_print(before);
+		return error_sys(err, errno, "the packet program can't be opened");
+	}
+	g->rodata->bucket_seed = seed;
+	rc = guard__load(g);
+	libbpf_set_print(before);
+	if (rc == -EPERM || rc == -EACCES) {
+		if (geteuid() != 0)
+			return error_set(
+				err, EPERM,
+				"loading packet programs needs root (CAP_BPF and CAP_NET_ADMIN)");
+		return error_set(err, EPERM,
+				 "this kernel refuses packet programs here (a container without "
+				 "CAP_BPF and CAP_NET_ADMIN?): %s",
+				 warning);
+	}
+	if (rc == -ENOSYS)
+		return error_set(err, ENOSYS, "this kernel has no bpf(2)");
+	if (rc < 0)
+		return error_sys(err, -rc, "the kernel does not take the packet program (%s)",
+				 warning);
+	*ret = take_ptr(g);
+	return 0;
+}
+
+/* The guard reads Ethernet headers; tunnels for instance have none. */
+static int check_ethernet(const char *name, struct error *err)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = {0};
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
+		return error_sys(err, errno, "%s", name);
+	if (req.ifr_hwaddr.sa_family != ARPHRD_ETHER && req.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
+		return error_set(err, EOPNOTSUPP, "%s is not an Ethernet interface", name);
+	return 0;
+}
+
+static int check_foreign(const char *name, unsigned int ifindex, struct error *err)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+	_cleanup_close_ int fd = -1;
+
+	if (bpf_xdp_query((int)ifindex, 0, &query) < 0 || query.attach_mode == XDP_ATTACHED_NONE)
+		return 0;
+	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	if (fd >= 0)
+		bpf_obj_get_info_by_fd(fd, &info, &len);
+	return error_set(err, EBUSY,
+			 "%s has an XDP program of somebody else (id %u, '%s'): detach it first, "
+			 "'ip link set dev %s xdp off' for instance",
+			 name, query.prog_id, info.name, name);
+}
+
+static int link_create(int program, unsigned int ifindex, uint32_t flags)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
+	int fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The link's descriptor, in the best mode that was asked for. */
+static int attach_link(int program, const char *name, unsigned int ifindex, enum conf_xdp_mode mode,
+		       struct error *err)
+{
+	int fd = -EOPNOTSUPP;
+
+	if (mode != CONF_XDP_GENERIC)
+		fd = link_create(program, ifindex, XDP_FLAGS_DRV_MODE);
+	if (fd < 0 && mode != CONF_XDP_NATIVE && fd != -EBUSY && fd != -EPERM)
+		fd = link_create(program, ifindex, XDP_FLAGS_SKB_MODE);
+	if (fd >= 0)
+		return fd;
+	if (fd == -EBUSY || fd == -EEXIST)
+		return error_set(err, EBUSY, "%s has an XDP program of somebody else", name);
+	if (fd == -EOPNOTSUPP || fd == -EINVAL)
+		return error_set(
+			err, EOPNOTSUPP,
+			"%s: its driver takes no native XDP program (as it is set up now); "
+			"--mode generic works everywhere",
+			name);
+	return error_sys(err, -fd, "%s: attach", name);
+}
+
+static int pin(const char *name, const char *object, int fd, struct error *err)
+{
+	char path[EDGE_PATH];
+
+	edge_path(path, EDGE_DIR_NEW, name, object);
+	return bpf_obj_pin(fd, path) < 0 ? error_sys(err, errno, "%s", path) : 0;
+}
+
+static int pin_maps(const struct guard *g, const char *name, struct error *err)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, g->obj)
+	{
+		int rc;
+
+		if (bpf_map__is_internal(map))
+			continue; /* .rodata and the like: not to be edited */
+		rc = pin(name, bpf_map__name(map), bpf_map__fd(map), err);
+		if (rc < 0)
+			return rc;
+	}
+	return pin(name, "program", bpf_program__fd(g->progs.sluice_guard), err);
+}
+
+static int build(const struct guard *g, const char *name, unsigned int ifindex,
+		 enum conf_xdp_mode mode, const struct config *cfg, struct error *err)
+{
+	struct edge e = {
+		.allow4 = bpf_map__fd(g->maps.allow4),
+		.allow6 = bpf_map__fd(g->maps.allow6),
+		.deny4 = bpf_map__fd(g->maps.deny4),
+		.deny6 = bpf_map__fd(g->maps.deny6),
+		.policy = bpf_map__fd(g->maps.policy),
+		.ports = bpf_map__fd(g->maps.ports),
+		.counters = bpf_map__fd(g->maps.counters),
+	};
+	_cleanup_close_ int link = -1;
+	char path[EDGE_PATH];
+	int rc;
+
+	snprintf(e.name, sizeof(e.name), "%s", name);
+	rc = cfg ? edge_apply(&e, cfg, err) : 0;
+	if (rc < 0)
+		return rc;
+	edge_path(path, EDGE_DIR_NEW, name, NULL);
+	if (mkdir(path, 0700) < 0)
+		return error_sys(err, errno, "%s", path);
+	rc = pin_maps(g, name, err);
+	if (rc < 0)
+		return rc;
+	link = attach_link(bpf_program__fd(g->progs.sluice_guard), name, ifindex, mode, err);
+	if (link < 0)
+		return link;
+	rc = pin(name, "link", link, err);
+	if (rc < 0)
+		return rc;
+	rc = edge_rename(name, EDGE_DIR_NEW, EDGE_DIR);
+	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
+}
+
+/* 0 when the interface is free of the guard; pins of an interface that has gone are put aside. */
+static int check_free(const char *name, struct error *err)
+{
+	struct edge_status status;
+	struct edge e;
+	int rc = edge_open(name, &e, err);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	rc = edge_status(&e, &status, err);
+	edge_close(&e);
+	if (rc < 0)
+		return rc;
+	if (status.attached)
+		return error_set(err, EEXIST,
+				 "%s is already attached (program %u): detach it first", name,
+				 status.program_id);
+	rc = edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
+	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
+}
+
+int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
+		struct error *err)
+{
+	_cleanup_(guard__destroyp) struct guard *g = NULL;
+	unsigned int ifindex = if_nametoindex(name);
+	int rc;
+
+	if (!ifindex)
+		return error_set(err, ENODEV, "there is no interface '%s'", name);
+	rc = check_free(name, err);
+	if (rc == 0)
+		rc = check_ethernet(name, err);
+	if (rc == 0)
+		rc = check_foreign(name, ifindex, err);
+	if (rc == 0)
+		rc = load(&g, err);
+	if (rc == 0)
+		rc = build(g, name, ifindex, mode, cfg, err);
+	if (rc < 0)
+		edge_remove(EDGE_DIR_NEW, name);
+	else
+		edge_remove(EDGE_DIR_OLD, name);
+	return rc;
+}
+
+int edge_detach(const char *name, struct error *err)
+{
+	int rc = edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
+
+	if (rc == -ENOENT)
+		return error_set(err, ENOENT, "%s is not attached", name);
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: pins", name);
+	edge_remove(EDGE_DIR_OLD, name);
+	return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packet plane as a library: attach the guard to an interface, find it again by its pins, apply a file's
+ * policy to it. What is attached stays attached when its maker ends; all state is in the kernel, under
+ * EDGE_ROOT/INTERFACE (a '.' of the name is written ':', bpffs keeps dots for itself).
+ */
+#ifndef EDGE_EDGE_H
+#define EDGE_EDGE_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "bpf/abi.h"
+#include "conf/config.h"
+
+#define EDGE_ROOT "/sys/fs/bpf/sluice"
+
+/* One attached interface: descriptors of its pinned objects. */
+struct edge {
+	char name[IF_NAMESIZE];
+	int link;
+	int allow4;
+	int allow6;
+	int deny4;
+	int deny6;
+	int policy;
+	int ports;
+	int counters;
+};
+
+/*
+ * Serialise whoever changes the packet plane: waits for the others. Mounts bpffs and makes EDGE_ROOT when they are
+ * missing, and removes what a killed command left half-made. The descriptor, to be closed, or -errno.
+ */
+int edge_lock(struct error *err);
+
+/*
+ * Attach the guard with the policy of cfg (NULL: none) to an interface, under the lock. Seen from outside it
+ * happens at once: before it is pinned under its name nothing of it stays when the process dies. Errors, which
+ * change nothing: -EEXIST already attached; -EBUSY a foreign XDP program; -ENODEV no such interface; -EOPNOTSUPP
+ * the mode; -EPERM; -EPROTO pins of another layout.
+ */
+int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
+		struct error *err);
+
+/* Under the lock. -ENOENT: not attached. */
+int edge_detach(const char *name, struct error *err);
+
+/* Open the pins of an attached interface. -ENOENT: not attached; -EPROTO: of another layout. */
+int edge_open(const char *name, struct edge *ret, struct error *err);
+void edge_close(struct edge *e);
+
+/*
+ * Make the entries of the file those of cfg, and ports and policy, too; entries of the operator stay. New entries
+ * come before old ones go: no packet passes that both policies deny. Under the lock.
+ */
+int edge_apply(const struct edge *e, const struct config *cfg, struct error *err);
+
+struct edge_status {
+	bool attached; /* false: the interface is gone, or somebody detached the link */
+	enum conf_xdp_mode
+		mode; /* obtained; CONF_XDP_AUTO: not visible from this network namespace */
+	uint32_t ifindex;
+	uint32_t program_id;
+	uint32_t link_id;
+	uint64_t loaded_at; /* CLOCK_REALTIME ns */
+	struct policy policy;
+};
+
+int edge_status(const struct edge *e, struct edge_status *ret, struct error *err);
+
+/* Sums over all CPUs since the attach. */
+int edge_stats(const struct edge *e, struct counter ret[REASON_COUNT], struct error *err);
+
+/* Call fn for every attached interface, in alphabetical order, until it returns something else than 0. */
+int edge_each(int (*fn)(const char *name, void *arg), void *arg, struct error *err);
+
+#endif

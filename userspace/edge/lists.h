@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lists of addresses and prefixes of an attached interface. Changes count from the next packet. */
+#ifndef EDGE_LISTS_H
+#define EDGE_LISTS_H
+
+#include "edge/edge.h"
+
+enum edge_list { EDGE_ALLOW, EDGE_DENY };
+
+struct edge_entry {
+	struct conf_cidr cidr;
+	enum origin origin;
+};
+
+struct edge_entries {
+	struct edge_entry *items; /* to be freed */
+	size_t n;
+};
+
+/* Replaces an entry of the same prefix. -ENOSPC: the list is full. */
+int edge_list_add(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
+		  enum origin origin, struct error *err);
+
+/* -ENOENT: not on the list as such (a wider prefix that holds it is another entry). */
+int edge_list_del(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
+		  struct error *err);
+
+/* All entries, IPv4 first. Entries that others change meanwhile may be missing or be there twice. */
+int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entries *ret,
+		   struct error *err);
+
+/* Make the file's entries of the list these; others stay. New ones come before old ones go. */
+int edge_list_sync(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+		   struct error *err);
+
+#endif

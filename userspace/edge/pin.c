@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/pin.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "base/cleanup.h"
+#include "edge/edge.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+DEFINE_CLEANUP(DIR *, closedir)
+
+static const char *const prefixes[] = {"", ":new:", ":old:"};
+
+void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object)
+{
+	int at = snprintf(ret, EDGE_PATH, "%s/%s", EDGE_ROOT, prefixes[dir]);
+	int n = snprintf(ret + at, (size_t)(EDGE_PATH - at), "%.*s", IF_NAMESIZE, name);
+
+	for (int i = 0; i < n; i++)
+		if (ret[at + i] == '.')
+			ret[at + i] = ':';
+	if (object)
+		snprintf(ret + at + n, (size_t)(EDGE_PATH - at - n), "/%s", object);
+}
+
+/* Closing the last descriptor would do, but somebody else may hold one. */
+static void detach_link(const char *path)
+{
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	if (fd >= 0)
+		bpf_link_detach(fd);
+}
+
+static void remove_dir(const char *path)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(path);
+	char object[2 * EDGE_PATH];
+
+	if (!dir)
+		return;
+	snprintf(object, sizeof(object), "%s/link", path);
+	detach_link(object);
+	for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(object, sizeof(object), "%s/%.*s", path, EDGE_PATH - 1, e->d_name);
+		unlink(object);
+	}
+	rmdir(path);
+}
+
+void edge_remove(enum edge_dir dir, const char *name)
+{
+	char path[EDGE_PATH];
+
+	edge_path(path, dir, name, NULL);
+	remove_dir(path);
+}
+
+int edge_rename(const char *name, enum edge_dir from, enum edge_dir to)
+{
+	char old[EDGE_PATH];
+	char new[EDGE_PATH];
+
+	edge_path(old, from, name, NULL);
+	edge_path(new, to, name, NULL);
+	return rename(old, new) < 0 ? -errno : 0;
+}
+
+static bool is_bpffs(void)
+{
+	struct statfs fs;
+
+	return statfs(BPFFS, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* In a mount namespace that ends with its process, pins would end with it, too. */
+static bool in_own_mount_namespace(void)
+{
+	char parent[32];
+	struct stat own, other;
+
+	snprintf(parent, sizeof(parent), "/proc/%d/ns/mnt", getppid());
+	if (stat("/proc/self/ns/mnt", &own) < 0)
+		return false;
+	return (stat("/proc/1/ns/mnt", &other) == 0 && own.st_ino != other.st_ino) ||
+	       (stat(parent, &other) == 0 && own.st_ino != other.st_ino);
+}
+
+static int mount_bpffs(struct error *err)
+{
+	if (is_bpffs())
+		return 0;
+	if (in_own_mount_namespace())
+		return error_set(err, ENODEV,
+				 "bpffs is not at " BPFFS
+				 " in this mount namespace ('ip netns exec' "
+				 "hides it): use nsenter --net=/run/netns/NAME instead");
+	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700") == 0)
+		return 0;
+	if (errno == EPERM || errno == EACCES)
+		return error_set(err, errno,
+				 "bpffs is not mounted at " BPFFS " and mounting it needs root");
+	return error_sys(err, errno, "can't mount bpffs at " BPFFS);
+}
+
+static void remove_leftovers(void)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(EDGE_ROOT);
+
+	if (!dir)
+		return;
+	for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+		char path[2 * EDGE_PATH];
+
+		if (e->d_name[0] != ':')
+			continue;
+		snprintf(path, sizeof(path), EDGE_ROOT "/%.*s", EDGE_PATH - 1, e->d_name);
+		remove_dir(path);
+	}
+}
+
+int edge_lock(struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	int rc = mount_bpffs(err);
+
+	if (rc < 0)
+		return rc;
+	if (mkdir(EDGE_ROOT, 0700) < 0 && errno != EEXIST)
+		return errno == EACCES || errno == EPERM
+			       ? error_set(err, errno, "the packet plane needs root")
+			       : error_sys(err, errno, "%s", EDGE_ROOT);
+	fd = open(EDGE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES ? error_set(err, errno, "the packet plane needs root")
+				       : error_sys(err, errno, "%s", EDGE_ROOT);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return error_sys(err, errno, "%s: lock", EDGE_ROOT);
+	remove_leftovers();
+	return take_fd(fd);
+}
+
+int edge_get(const char *name, const char *object)
+{
+	char path[EDGE_PATH];
+	int fd;
+
+	edge_path(path, EDGE_DIR, name, object);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+int edge_get_map(const char *name, const struct bpf_map *model, struct error *err)
+{
+	_cleanup_close_ int fd = edge_get(name, bpf_map__name(model));
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (fd < 0)
+		return error_sys(err, -fd, "%s: pinned map %s", name, bpf_map__name(model));
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return error_sys(err, errno, "%s: pinned map %s", name, bpf_map__name(model));
+	if (info.type == bpf_map__type(model) && info.key_size == bpf_map__key_size(model) &&
+	    info.value_size == bpf_map__value_size(model) &&
+	    info.max_entries == bpf_map__max_entries(model) &&
+	    info.map_flags == bpf_map__map_flags(model))
+		return take_fd(fd);
+	return error_set(
+		err, EPROTO,
+		"%s: the pinned map %s is of another layout (type %u, key %u, value %u bytes, "
+		"%u entries; expected type %d, %u, %u, %u): it was attached by another version; "
+		"'sluice detach --interface %s' and attach again",
+		name, bpf_map__name(model), info.type, info.key_size, info.value_size,
+		info.max_entries, bpf_map__type(model), bpf_map__key_size(model),
+		bpf_map__value_size(model), bpf_map__max_entries(model), name);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Paths and directories under EDGE_ROOT, and the objects that are pinned there. */
+#ifndef EDGE_PIN_H
+#define EDGE_PIN_H
+
+#include <bpf/libbpf.h>
+
+#include "base/error.h"
+
+#define EDGE_PATH 128 /* bytes; enough for every path under EDGE_ROOT */
+
+/*
+ * What a directory is: an attached interface, one being attached, one being detached. The last two are named so that no
+ * interface can have their name, and are removed by the next command when theirs was killed.
+ */
+enum edge_dir { EDGE_DIR, EDGE_DIR_NEW, EDGE_DIR_OLD };
+
+void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object);
+
+/* Remove a directory with its pins; a link that is pinned there is detached first. Missing: fine. */
+void edge_remove(enum edge_dir dir, const char *name);
+
+/* -ENOENT, or -errno. */
+int edge_rename(const char *name, enum edge_dir from, enum edge_dir to);
+
+/* A pinned object's descriptor; close-on-exec. -errno. */
+int edge_get(const char *name, const char *object);
+
+/* The same for a map that must look like model, which need not be loaded. -EPROTO: it does not. */
+int edge_get_map(const char *name, const struct bpf_map *model, struct error *err);
+
+#endif
