@@ -241,6 +241,35 @@ def test_killed_commands_leave_old_or_new(bed):
         assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
 
 
+def test_daemon_attaches_applies_and_leaves_attached(bed):
+    log = bed.path / "sluiced.log"
+    p = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluiced", "-c",
+                          bed.config("  deny: [10.7.0.2]\n")], stderr=log.open("wb"))
+    bed.processes.append(p)
+    until(lambda: "serving" in log.read_text(), "sluiced")
+    assert f"packet plane: {bed.interface} follows" in log.read_text()
+    assert not bed.ping()
+    bed.config("  deny: [192.0.2.1]\n")
+    p.send_signal(signal.SIGHUP)
+    until(lambda: "generation 2" in log.read_text(), "the reload")
+    assert bed.ping()
+    p.terminate()
+    assert p.wait(40) == 0
+    assert bed.json("status", "--interface", bed.interface)[0]["attached"] is True
+
+
+def test_daemon_serves_without_the_packet_plane(bed):
+    file = bed.config("")
+    file.write_text(file.read_text().replace(bed.interface, "nowhere0"))
+    log = bed.path / "sluiced.log"
+    bed.processes.append(subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluiced", "-c", file],
+                                          stderr=log.open("wb")))
+    until(lambda: "serving" in log.read_text(), "sluiced")
+    assert "packet plane off: there is no interface 'nowhere0'; serving without it" in log.read_text()
+    assert bed.inside(bed.client, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                      "http://10.7.0.1:8080/").stdout == "502"
+
+
 def test_without_root(tmp_path):
     r = subprocess.run([BUILD / "sluice", "status"], user="nobody", capture_output=True, text=True, check=False,
                        extra_groups=[])

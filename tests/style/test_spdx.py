@@ -22,7 +22,7 @@ def sources(root):
 
 def fault(path, root):
     """What is wrong with the head of a file, or None."""
-    kernel = path.relative_to(root).parts[0] == "bpf"
+    kernel = path.relative_to(root).parts[0] == "bpf" or path.name.endswith(".bpf.c")
     licence = "GPL-2.0-only OR BSD-2-Clause" if kernel else "Apache-2.0"
     lines = path.read_text().splitlines() + ["", ""]
     spdx = [n for n, line in enumerate(lines[:HEAD_LINES])

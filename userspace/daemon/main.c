@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/assemble.h"
+#include "daemon/plane.h"
 #include "daemon/worker.h"
 
 struct daemon {
@@ -160,6 +161,7 @@ static void reload(struct daemon *d)
 	d->generation++;
 	d->retired[d->n_retired++] = d->current;
 	d->current = snap;
+	plane_sync(snap->cfg);
 	log_info("reload: generation %llu of %s", (unsigned long long)d->generation, d->path);
 }
 
@@ -241,6 +243,7 @@ int main(int argc, char **argv)
 		stop(&d);
 		return 1;
 	}
+	plane_sync(d.current->cfg);
 	log_info("serving %s with %zu workers", d.path, d.n_workers);
 	serve(&d, &signals);
 	stop(&d);
