@@ -55,22 +55,18 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The packet programs, and the header through which user space loads and finds them.
+# The packet programs, and the headers through which user space loads and finds them.
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -print-multiarch)
-SKELETON := $(BUILD)/bpf/guard.skel.h
+SKELETONS := $(BUILD)/bpf/guard.skel.h $(BUILD)/tests/bpf/pass.skel.h $(BUILD)/bench/driver.skel.h
 
-$(BUILD)/bpf/%.o: bpf/%.bpf.c | $(BUILD)/.deps
+$(BUILD)/%.bpf.o: %.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/bpf/%.o: tests/bpf/%.bpf.c | $(BUILD)/.deps
-	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $(notdir $*) >$@
 
-$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.o
-	$(BPFTOOL) gen skeleton $< name $* >$@
-
-$(call obj,$(wildcard userspace/edge/*.c)) $(BPF_TEST_BINS): $(SKELETON)
+$(call obj,$(wildcard userspace/edge/*.c) bench/packet.c) $(BPF_TEST_BINS): $(SKELETONS)
 
 # Looked at once a build directory, and again when the list of packages changes.
 $(BUILD)/.deps: tests/deps.sh
@@ -98,8 +94,11 @@ $(BENCH_BINS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench/uring
 
 unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
-bpf-bins: $(BPF_TEST_BINS) $(BUILD)/tests/bpf/pass.o
-bench-bins: $(BENCH_BINS)
+bpf-bins: $(BPF_TEST_BINS) $(BUILD)/tests/bpf/pass.bpf.o
+$(BUILD)/bench/packet: $(call obj,bench/packet.c tests/bpf/packet.c)
+	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
+
+bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet
 
 tests: all unit-bins fuzz-bins bpf-bins bench-bins
 
@@ -121,12 +120,13 @@ bench:
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # The sentence in .clang-tidy on _cleanup_ holds for cppcheck, too: it sees leaks where there are none.
-lint: $(SKELETON)
+lint: $(SKELETONS)
 	tests/deps.sh build test bench lint
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck -q -j$(shell nproc) --error-exitcode=1 --enable=warning,performance,portability -D_GNU_SOURCE \
 		-I. -Iuserspace --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
-		--suppress=internalAstError userspace bench tests
+		--suppress=internalAstError '-DSEC(name)=' \
+		'-DLIBBPF_OPTS(t,n,...)=struct t n={__VA_ARGS__}' bpf userspace loader bench tests
 	printf '%s\n' $(filter-out %.bpf.c,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
 	shellcheck tests/*.sh .ci/run

@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 
+import packets
 import proxying
 from process import Failed, Processes
 
-# A suite is run(options, processes, directory) → what its JSON file holds. The packet plane's comes here.
-SUITES = {"requests": proxying.run}
+# A suite is run(options, processes, directory) → what its JSON file holds.
+SUITES = {"requests": proxying.run, "packets": packets.run}
 
 
 def words(text):

@@ -2,9 +2,10 @@
 /*
  * Token buckets: one a source, shared by all CPUs, one cache line a packet.
  *
- * Bound: a source never gets more than burst + rate * time + E packets, E being at most one for each CPU each time
- * that CPUs claim a bucket for it at the same moment (a source that was not seen for burst/rate), and one
- * for each packet that lost CHARGE_TRIES compare-and-swaps in a row, which is charged all the same.
+ * Bound: in any time t a source never gets more than burst + rate * (t + a tick of the clock) + E packets, E being
+ * at most one for each CPU each time that CPUs claim a bucket for it at the same moment (a source that was not
+ * seen for burst/rate), and one for each packet that lost CHARGE_TRIES compare-and-swaps in a row, which is
+ * charged all the same.
  */
 #ifndef BPF_BUCKET_BPF_H
 #define BPF_BUCKET_BPF_H

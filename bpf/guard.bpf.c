@@ -16,9 +16,19 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile bool test_clock;
 __u64 test_now;
 
-static __always_inline __u64 clock_now(void)
+/*
+ * The coarse clock advances with the timer tick, 1 to 10 ms, and costs a third of the other. It does for buckets that are
+ * deeper than two ticks: what they give is late by one tick at most, and never more in sum.
+ */
+#define COARSE_DEPTH_NSEC 20000000ULL
+
+static __always_inline __u64 clock_now(const struct policy *rules)
 {
-	return test_clock ? test_now : bpf_ktime_get_ns();
+	if (test_clock)
+		return test_now;
+	if (rules->interval && rules->interval * rules->burst < COARSE_DEPTH_NSEC)
+		return bpf_ktime_get_ns();
+	return bpf_ktime_get_coarse_ns();
 }
 
 static __always_inline enum reason parse(struct packet *p)
@@ -67,7 +77,7 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 	rules = bpf_map_lookup_elem(&policy, &key);
 	if (!rules || (!rules->syn_mode && !rules->interval) || !is_protected(p))
 		return REASON_PASSED;
-	now = clock_now();
+	now = clock_now(rules);
 	reason = syn_gate(ctx, p, rules, now);
 	if (reason != REASON_PASSED && reason != REASON_COOKIE_VALID)
 		return reason;

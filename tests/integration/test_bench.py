@@ -44,7 +44,7 @@ def marked(mark):
 
 
 def test_a_round_gives_table_and_file(bench, tmp_path):
-    run = bench("--scenarios", "plain-13,jwt-one", "--tokens", "3")
+    run = bench("requests", "--scenarios", "plain-13,jwt-one", "--tokens", "3")
     out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
     for subject in ("sluice", "nginx", "haproxy", "relay"):
@@ -61,9 +61,19 @@ def test_a_round_gives_table_and_file(bench, tmp_path):
     assert ratios["floor"]["ratio"] == pytest.approx(cpu["sluice"] / cpu["relay"])
 
 
+def test_packets(bench, tmp_path):
+    run = bench("packets")
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    assert re.search(r"clean IPv4, protected port +-?\d+ +-?\d+ +<= 100 (met|MISSED)\n", out), out
+    ways = json.loads((tmp_path / "out/packets.json").read_text())["ways"]
+    assert {w["entries"] for w in ways} == {0, 1000}
+    assert all(w["empty_ns"] > 0 for w in ways)
+
+
 @pytest.mark.parametrize("sent, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_all(bench, sent, status):
-    run = bench("--scenarios", "plain-13", "--seconds", "60")
+    run = bench("requests", "--scenarios", "plain-13", "--seconds", "60")
     end = time.monotonic() + 60
     while not {"origin", "sluiced", "wrk"} <= set(bench.alive()):
         assert time.monotonic() < end and run.poll() is None, run.communicate()

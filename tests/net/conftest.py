@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("SLUICE_BUILD", "build")
-PASS = BUILD / "tests/bpf/pass.o"
+PASS = BUILD / "tests/bpf/pass.bpf.o"
 PINS = pathlib.Path("/sys/fs/bpf/sluice")
 
 
@@ -54,7 +54,7 @@ class Bed:
             run("ip", "-n", ns, "link", "set", "lo", "up")
             run("ip", "-n", ns, "link", "set", dev, "up")
         # XDP_TX on veth ends in a queue of the peer's, which only an XDP program there makes it look into.
-        run("ip", "-n", self.client, "link", "set", "dev", self.peer, "xdp", "obj", PASS, "sec", "xdp")
+        run("ip", "-n", self.client, "link", "set", "dev", self.peer, "xdp", "obj", PASS, "sec", "xdp.frags")
 
     def inside(self, ns, *command, **more):
         return run("nsenter", f"--net=/run/netns/{ns}", *command, **more)

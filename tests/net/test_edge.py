@@ -191,7 +191,7 @@ def test_interface_gone(bed):
 
 
 def test_foreign_program(bed):
-    run("ip", "-n", bed.gateway, "link", "set", "dev", bed.interface, "xdp", "obj", PASS, "sec", "xdp")
+    run("ip", "-n", bed.gateway, "link", "set", "dev", bed.interface, "xdp", "obj", PASS, "sec", "xdp.frags")
     r = bed.sluice("attach", "-c", bed.config(), check=False)
     assert r.returncode == 1 and "has an XDP program of somebody else" in r.stderr
     assert not (PINS / bed.interface).exists()

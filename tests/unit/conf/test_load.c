@@ -242,7 +242,8 @@ static void test_edge(void **state)
 	bad(MINIMAL "edge: {ports: 80, rate_limit: {rate: 5}}\n",
 	    "dir/f:4:15: edge.ports: a list of ports is expected here\n"
 	    "dir/f:4:38: edge.rate_limit.rate: '5' is not a rate such as 100/s or 10k/s\n");
-	bad(MINIMAL "edge: {interfaces: [{name: a/b}, {name: c}, {name: c}], rate_limit: {rate: 1/s}}\n",
+	bad(MINIMAL
+	    "edge: {interfaces: [{name: a/b}, {name: c}, {name: c}], rate_limit: {rate: 1/s}}\n",
 	    "dir/f:4:7: edge: interfaces[0].name: 'a/b' can't be an interface's name\n"
 	    "dir/f:4:7: edge: interfaces[2].name: 'c' is taken by interfaces[1]\n");
 	good(MINIMAL "edge: {rate_limit: {rate: 5/s}, deny: [10.0.0.0/8, 2001:db8::1]}\n");
