@@ -107,13 +107,14 @@ static void check_edge(struct conf_parse *p, const struct conf_node *node, void 
 		if (name.len >= IF_NAMESIZE || slice_index(name, '/') < name.len ||
 		    slice_index(name, ':') < name.len)
 			conf_diag_add(p->diag, node,
-				      "interfaces[%zu].name: '%.*s' can't be an interface's name", i,
-				      SLICE_FMT(name));
+				      "interfaces[%zu].name: '%.*s' can't be an interface's name",
+				      i, SLICE_FMT(name));
 		for (size_t j = 0; j < i; j++)
 			if (slice_eq(name, edge->interfaces[j].name))
-				conf_diag_add(p->diag, node,
-					      "interfaces[%zu].name: '%.*s' is taken by interfaces[%zu]",
-					      i, SLICE_FMT(name), j);
+				conf_diag_add(
+					p->diag, node,
+					"interfaces[%zu].name: '%.*s' is taken by interfaces[%zu]",
+					i, SLICE_FMT(name), j);
 	}
 }
 
