@@ -6,8 +6,11 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("SLUICE_BUILD", "build")
@@ -63,15 +66,18 @@ class Origin:
 class Sluiced:
     def __init__(self, path, text):
         self.port = free_port()
+        self.admin = free_port()
         self.file = path / "sluice.yaml"
         self.write(text)
         self.log = path / "sluiced.log"
         self.process = subprocess.Popen(
             [str(BUILD / "sluiced"), "-c", str(self.file)], stderr=self.log.open("wb"))
         wait_port(self.port, self.process)
+        if "ADMIN" in text:
+            wait_port(self.admin, self.process)
 
     def write(self, text):
-        self.file.write_text(text.replace("PORT", str(self.port)))
+        self.file.write_text(text.replace("PORT", str(self.port)).replace("ADMIN", str(self.admin)))
 
     def reload(self, word):
         before = self.log.read_text().count(word)
@@ -85,6 +91,21 @@ class Sluiced:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(40) == 0, self.log.read_text()
+
+    def page(self, path):
+        """Status and body of a page of the admin listener."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=20) as r:
+                return r.status, r.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+
+    def metrics(self):
+        """Every sample of /metrics: its value by name and sorted labels."""
+        status, text = self.page("/metrics")
+        assert status == 200
+        return {(s.name, *sorted(s.labels.items())): s.value
+                for family in text_string_to_metric_families(text) for s in family.samples}
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), 10)

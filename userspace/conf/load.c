@@ -520,11 +520,6 @@ static void resolve(struct conf_parse *p, struct config *cfg, const struct conf_
 	if (cfg->n_listeners == 0)
 		conf_diag_add(p->diag, root, "listeners: at least one is needed");
 	check_listeners(p, cfg, conf_node_get(root, "listeners"));
-	/* Read and checked, but nothing serves it yet: better refused than silently without effect. */
-	for (size_t i = 0; i < cfg->n_listeners; i++)
-		if (cfg->listeners[i].role == CONF_ROLE_ADMIN)
-			conf_diag_add(p->diag, root, "listeners[%zu].role: admin is not built in",
-				      i);
 	for (size_t i = 0; i < cfg->n_routes; i++) {
 		struct conf_route *r = &cfg->routes[i];
 

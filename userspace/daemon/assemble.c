@@ -5,8 +5,20 @@
 #include <stdlib.h>
 
 #include "conf/load.h"
+#include "filter/filter_types.h"
 
 #define MAX_ARENA (1U << 30)
+
+/* The name under which requests without a route are counted. */
+#define NO_ROUTE SLICE("-")
+
+/* A plan's access log, unless it is the one of all routes, which stands at the end of the plans. */
+static struct access_log *own_log(const struct snapshot *snap, size_t plan)
+{
+	struct access_log *l = snap->plans[plan].log;
+
+	return plan < snap->cfg->n_routes && l == snap->plans[snap->cfg->n_routes].log ? NULL : l;
+}
 
 void assemble_free(struct snapshot *snap)
 {
@@ -19,6 +31,16 @@ void assemble_free(struct snapshot *snap)
 			if (pf->type->free && pf->filter && !pf->shared)
 				pf->type->free(pf->filter);
 		}
+	for (size_t i = 0; snap->plans && i <= snap->cfg->n_routes; i++) {
+		const struct access_log *l = own_log(snap, i);
+
+		if (l && l->file)
+			log_writer_release(snap->logs, l->file);
+	}
+	for (size_t i = 0; snap->route_rows && i <= snap->cfg->n_routes; i++)
+		metrics_row_unref(snap->metrics, snap->route_rows[i]);
+	for (size_t i = 0; snap->service_rows && i < snap->cfg->n_services; i++)
+		metrics_row_unref(snap->metrics, snap->service_rows[i]);
 	config_free(snap->cfg);
 	arena_fini(&snap->arena);
 	free(snap);
@@ -38,6 +60,11 @@ static void plan_add(struct route_plan *plan, const struct plan_filter *f)
 	((struct plan_filter *)plan->filters)[plan->n_filters++] = *f;
 }
 
+static void use_log(struct route_plan *plan, struct access_log *l)
+{
+	plan->log = l->enabled ? l : NULL;
+}
+
 static void compile_filter(struct snapshot *snap, const struct conf_filter *conf,
 			   struct conf_diag *diag, struct route_plan *plan)
 {
@@ -54,7 +81,11 @@ static void compile_filter(struct snapshot *snap, const struct conf_filter *conf
 		conf_diag_suggest(diag, conf->name, names, n);
 		return;
 	}
-	if (type->compile(snap->cfg, conf, &snap->arena, diag, &out.filter) == 0)
+	if (type->compile(snap->cfg, conf, &snap->arena, diag, &out.filter) < 0)
+		return;
+	if (type == &filter_access_log)
+		use_log(plan, (struct access_log *)out.filter);
+	else
 		plan_add(plan, &out);
 }
 
@@ -92,6 +123,7 @@ static int compile_plans(struct snapshot *snap, struct conf_diag *diag)
 			if (!overridden(own, slice_str(shared.type->name)))
 				plan_add(plan, &shared);
 		}
+		plan->log = all->log;
 		for (size_t f = 0; f < own->n; f++)
 			compile_filter(snap, &own->items[f], diag, plan);
 	}
@@ -108,6 +140,53 @@ static int compile(struct snapshot *snap, struct conf_diag *diag)
 	if (rc < 0)
 		conf_diag_add(diag, NULL, "%s", err.text[0] ? err.text : "out of memory");
 	return rc < 0 ? rc : diag->errors ? -EINVAL : 0;
+}
+
+static int attach_metrics(struct snapshot *snap)
+{
+	const struct config *cfg = snap->cfg;
+	struct metrics *m = snap->metrics;
+
+	snap->route_rows = arena_array(&snap->arena, struct metrics_row *, cfg->n_routes + 1);
+	snap->service_rows = arena_array(&snap->arena, struct metrics_row *, cfg->n_services + 1);
+	if (!snap->route_rows || !snap->service_rows)
+		return -ENOMEM;
+	for (size_t i = 0; i <= cfg->n_routes; i++) {
+		struct slice name = i < cfg->n_routes ? cfg->routes[i].name : NO_ROUTE;
+
+		snap->route_rows[i] = metrics_row_ref(m, METRICS_OF_ROUTE, name);
+		if (!snap->route_rows[i])
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < cfg->n_services; i++) {
+		snap->service_rows[i] = metrics_row_ref(m, METRICS_OF_SERVICE,
+							cfg->services[i].name);
+		if (!snap->service_rows[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int attach_logs(struct snapshot *snap, struct error *err)
+{
+	for (size_t i = 0; i <= snap->cfg->n_routes; i++) {
+		struct access_log *l = own_log(snap, i);
+		int rc = l ? log_writer_file(snap->logs, l->path, err, &l->file) : 0;
+
+		if (rc < 0)
+			return error_prefix(err, "access_log");
+	}
+	return 0;
+}
+
+int assemble_attach(struct snapshot *snap, struct metrics *m, struct log_writer *logs,
+		    struct error *err)
+{
+	snap->metrics = m;
+	snap->logs = logs;
+	if (attach_metrics(snap) < 0)
+		return error_set(err, ENOMEM, "out of memory for the metrics");
+	return attach_logs(snap, err);
 }
 
 int assemble(const char *path, uint64_t generation, struct conf_diag *diag,

@@ -3,6 +3,7 @@
 #ifndef DAEMON_ASSEMBLE_H
 #define DAEMON_ASSEMBLE_H
 
+#include "base/error.h"
 #include "conf/node.h"
 #include "proxy/snapshot.h"
 
@@ -12,6 +13,13 @@
  */
 int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
 	     struct snapshot **ret_snap);
+
+/*
+ * Give a snapshot that will serve what its requests count in and open the files that they are logged to. Both must
+ * outlive it. 0 or -errno; the snapshot is to be freed then.
+ */
+int assemble_attach(struct snapshot *snap, struct metrics *m, struct log_writer *logs,
+		    struct error *err);
 
 /* Free a snapshot that nobody refers to but the caller. NULL is fine. */
 void assemble_free(struct snapshot *snap);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sluiced: start workers, then wait for signals. SIGTERM and SIGINT drain, SIGHUP reloads. */
+/* sluiced: start workers, then wait for signals. SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 reopens logs. */
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/admin.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/assemble.h"
 #include "daemon/plane.h"
+#include "daemon/status.h"
 #include "daemon/worker.h"
 
 struct daemon {
@@ -21,17 +23,28 @@ struct daemon {
 	struct snapshot **retired; /* replaced, but a request may still refer to them */
 	size_t n_retired;
 	uint64_t generation;
+	struct metrics *metrics;
+	struct log_writer *logs;
+	struct status status;
+	struct admin *admin;
 };
 
-static int load(const char *path, uint64_t generation, struct snapshot **ret_snap)
+/* All errors go to standard error, the first one to err as well. */
+static int load(const char *path, uint64_t generation, struct error *err,
+		struct snapshot **ret_snap)
 {
 	struct conf_diag diag;
 	int rc;
 
 	conf_diag_init(&diag);
 	rc = assemble(path, generation, &diag, ret_snap);
-	if (rc < 0)
+	if (rc < 0) {
+		struct slice text = buf_slice(&diag.text);
+		struct slice first = slice_cut(&text, '\n');
+
 		conf_diag_print(&diag, stderr);
+		error_set(err, -rc, "%.*s", SLICE_FMT(first));
+	}
 	conf_diag_fini(&diag);
 	return rc;
 }
@@ -61,8 +74,16 @@ static int start_workers(struct daemon *d, struct error *err)
 	size_t n_cpus = usable_cpus(cpus, CPU_SETSIZE);
 	size_t n = n_workers(d->current->cfg, n_cpus);
 	_cleanup_(sockets_fini) struct sockets sockets = {0};
-	int rc = sockets_open(NULL, d->current->cfg, n, err, &sockets);
+	int rc;
 
+	/* The writer of the access logs counts, too. */
+	d->metrics = metrics_new((unsigned int)n + 1);
+	d->logs = d->metrics ? log_writer_new(d->metrics, (unsigned int)n) : NULL;
+	if (!d->logs)
+		return error_set(err, ENOMEM, "out of memory for metrics and logs");
+	rc = assemble_attach(d->current, d->metrics, d->logs, err);
+	if (rc == 0)
+		rc = sockets_open(NULL, d->current->cfg, n, err, &sockets);
 	if (rc < 0)
 		return rc;
 	d->workers = calloc(n, sizeof(*d->workers));
@@ -90,6 +111,13 @@ static int start_workers(struct daemon *d, struct error *err)
 	return 0;
 }
 
+static int start_admin(struct daemon *d, struct error *err)
+{
+	status_init(&d->status, d->metrics, (unsigned int)d->n_workers);
+	status_serve(&d->status, d->current);
+	return admin_start(d->current->cfg, status_pages, &d->status, err, &d->admin);
+}
+
 static void sweep(struct daemon *d)
 {
 	size_t kept = 0;
@@ -101,6 +129,23 @@ static void sweep(struct daemon *d)
 			d->retired[kept++] = d->retired[i];
 	}
 	d->n_retired = kept;
+}
+
+/* The admin listeners of now instead of those of old. On failure those of old are opened again. */
+static int change_admin(struct daemon *d, const struct config *old, const struct config *now,
+			struct error *err)
+{
+	struct error again = {0};
+	int rc;
+
+	if (admin_same(old, now))
+		return 0;
+	admin_stop(d->admin);
+	d->admin = NULL;
+	rc = admin_start(now, status_pages, &d->status, err, &d->admin);
+	if (rc < 0 && admin_start(old, status_pages, &d->status, &again, &d->admin) < 0)
+		log_error("reload: %s: there is no admin listener now", again.text);
+	return rc;
 }
 
 /* All that can fail is done first, so that all workers change or none does. */
@@ -123,46 +168,60 @@ static int take_over(struct daemon *d, struct snapshot *snap, struct error *err)
 	if (!retired)
 		return error_set(err, ENOMEM, "out of memory");
 	d->retired = retired;
-	rc = sockets_open(old, snap->cfg, d->n_workers, err, &sockets);
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < d->n_workers; i++) {
-		if (worker_prepare(&d->workers[i], snap, &sockets) == 0)
-			continue;
-		while (i-- > 0)
+	rc = assemble_attach(snap, d->metrics, d->logs, err);
+	if (rc == 0)
+		rc = sockets_open(old, snap->cfg, d->n_workers, err, &sockets);
+	for (size_t i = 0; rc == 0 && i < d->n_workers; i++)
+		if (worker_prepare(&d->workers[i], snap, &sockets) < 0)
+			rc = error_set(err, ENOMEM, "out of memory");
+	if (rc == 0)
+		rc = change_admin(d, old, snap->cfg, err);
+	if (rc < 0) {
+		for (size_t i = 0; i < d->n_workers; i++)
 			worker_forget(&d->workers[i]);
-		return error_set(err, ENOMEM, "out of memory");
+		return rc;
 	}
 	for (size_t i = 0; i < d->n_workers; i++)
 		worker_reload(&d->workers[i]);
 	return 0;
 }
 
-static void reload(struct daemon *d)
+static int reload(struct daemon *d, struct error *err)
 {
 	struct snapshot *snap;
-	struct error err = {0};
+	int rc;
 
 	sweep(d);
-	if (load(d->path, d->generation + 1, &snap) < 0) {
-		log_error("reload: %s has errors, the old configuration stays", d->path);
-		return;
-	}
+	rc = load(d->path, d->generation + 1, err, &snap);
+	if (rc < 0)
+		return rc;
 	if (snap->cfg->hash == d->current->cfg->hash) {
 		log_info("reload: nothing changed");
 		assemble_free(snap);
-		return;
+		return 0;
 	}
-	if (take_over(d, snap, &err) < 0) {
-		log_error("reload: %s; the old configuration stays", err.text);
+	rc = take_over(d, snap, err);
+	if (rc < 0) {
 		assemble_free(snap);
-		return;
+		return rc;
 	}
 	d->generation++;
 	d->retired[d->n_retired++] = d->current;
 	d->current = snap;
 	plane_sync(snap->cfg);
+	status_serve(&d->status, snap);
 	log_info("reload: generation %llu of %s", (unsigned long long)d->generation, d->path);
+	return 0;
+}
+
+static void reload_and_tell(struct daemon *d)
+{
+	struct error err = {0};
+	int rc = reload(d, &err);
+
+	if (rc < 0)
+		log_error("reload: %s; the old configuration stays", err.text);
+	status_reloaded(&d->status, rc < 0 ? err.text : NULL);
 }
 
 static void serve(struct daemon *d, const sigset_t *signals)
@@ -175,13 +234,17 @@ static void serve(struct daemon *d, const sigset_t *signals)
 		if (sig == SIGTERM || sig == SIGINT)
 			return;
 		if (sig == SIGHUP)
-			reload(d);
+			reload_and_tell(d);
+		if (sig == SIGHUP || sig == SIGUSR1)
+			log_writer_reopen(d->logs);
 		sweep(d);
 	}
 }
 
 static void stop(struct daemon *d)
 {
+	if (d->admin)
+		status_drain(&d->status);
 	for (size_t i = 0; i < d->n_workers; i++)
 		if (d->workers[i].running)
 			worker_drain(&d->workers[i]);
@@ -190,10 +253,13 @@ static void stop(struct daemon *d)
 		worker_fini(&d->workers[i]);
 	}
 	free(d->workers);
+	admin_stop(d->admin);
 	for (size_t i = 0; i < d->n_retired; i++)
 		assemble_free(d->retired[i]);
 	free(d->retired);
 	assemble_free(d->current);
+	log_writer_free(d->logs);
+	metrics_free(d->metrics);
 }
 
 static int usage(FILE *to, int status)
@@ -201,7 +267,8 @@ static int usage(FILE *to, int status)
 	fputs("usage: sluiced -c FILE [-t]\n"
 	      "  -c FILE  configuration; served in the foreground until SIGTERM\n"
 	      "  -t       only check the configuration\n"
-	      "SIGTERM drains, SIGHUP reloads. Exit status: 0 ended by a signal or checked, 1 "
+	      "SIGTERM drains, SIGHUP reloads, SIGUSR1 reopens the logs. Exit status: 0 ended by a "
+	      "signal or checked, 1 "
 	      "failed, 2 usage.\n",
 	      to);
 	return status;
@@ -225,7 +292,7 @@ int main(int argc, char **argv)
 	}
 	if (!d.path || optind != argc)
 		return usage(stderr, 2);
-	if (load(d.path, d.generation, &d.current) < 0)
+	if (load(d.path, d.generation, &err, &d.current) < 0)
 		return 1;
 	if (check) {
 		assemble_free(d.current);
@@ -236,9 +303,10 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (start_workers(&d, &err) < 0) {
+	if (start_workers(&d, &err) < 0 || start_admin(&d, &err) < 0) {
 		log_error("%s", err.text);
 		stop(&d);
 		return 1;

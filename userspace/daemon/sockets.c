@@ -18,7 +18,8 @@ bool sockets_same_address(const struct conf_listener *a, const struct conf_liste
 static bool has(const struct config *cfg, const struct conf_listener *l)
 {
 	for (size_t i = 0; cfg && i < cfg->n_listeners; i++)
-		if (sockets_same_address(&cfg->listeners[i], l))
+		if (cfg->listeners[i].role == CONF_ROLE_PUBLIC &&
+		    sockets_same_address(&cfg->listeners[i], l))
 			return true;
 	return false;
 }
@@ -53,7 +54,7 @@ int sockets_open(const struct config *old, const struct config *now, size_t n_wo
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_listener *l = &now->listeners[i % now->n_listeners];
 
-		if (has(old, l))
+		if (l->role != CONF_ROLE_PUBLIC || has(old, l))
 			continue;
 		s.fds[i] = open_one(l, err);
 		if (s.fds[i] < 0) {

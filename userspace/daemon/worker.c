@@ -45,6 +45,8 @@ static void listen_as_configured(struct worker *w, struct worker_config *c)
 		const struct conf_listener *conf = &c->snap->cfg->listeners[i];
 		struct acceptor *a;
 
+		if (conf->role != CONF_ROLE_PUBLIC)
+			continue;
 		if (c->fds[i] >= 0) {
 			a = acceptor_new(&w->proxy, take_fd(c->fds[i]), &w->acceptors);
 			if (a)
@@ -128,6 +130,15 @@ static void pin(const struct worker *w)
 		log_warn("worker: cannot be pinned to CPU %d", w->cpu);
 }
 
+static int turn(struct worker *w)
+{
+	int rc = ring_turn(&w->ring);
+
+	metrics_set(&w->proxy.count->starved, w->ring.n_starved);
+	metrics_set(&w->proxy.count->overflow, w->ring.n_overflow);
+	return rc;
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -139,7 +150,7 @@ static void *run(void *arg)
 		atomic_store(&w->state, -w->error.code);
 		return NULL;
 	}
-	if (proxy_init(&w->proxy, &w->ring, w->first->snap, w->share, &w->error) < 0) {
+	if (proxy_init(&w->proxy, &w->ring, w->first->snap, w->index, w->share, &w->error) < 0) {
 		ring_fini(&w->ring);
 		atomic_store(&w->state, -w->error.code);
 		return NULL;
@@ -150,7 +161,7 @@ static void *run(void *arg)
 	arm_wake(w);
 	atomic_store(&w->state, SERVING);
 	while (rc == 0 && !(w->stopping && w->proxy.n_conns == 0))
-		rc = ring_turn(&w->ring);
+		rc = turn(w);
 	if (rc < 0)
 		log_error("worker: io_uring_enter: %s", strerror(-rc));
 	/* The ring ends every operation before the objects go that they point to. */

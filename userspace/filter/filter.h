@@ -60,6 +60,7 @@ struct filter_type {
 	int (*compile)(const struct config *cfg, const struct conf_filter *conf,
 		       struct arena *arena, struct conf_diag *diag, struct filter **ret_filter);
 	void (*free)(struct filter *f);
+	/* NULL: it does not look at requests. */
 	enum filter_verdict (*request)(const struct filter *f, struct filter_request *req);
 };
 

@@ -5,6 +5,7 @@
 
 #include "filter/filter.h"
 
+extern const struct filter_type filter_access_log;
 extern const struct filter_type filter_jwt;
 
 #endif

@@ -3,10 +3,12 @@
 #include "filter/filter_types.h"
 
 static const struct filter_type *const types[] = {
+	&filter_access_log,
 	&filter_jwt,
 };
 
 static const char *const names[] = {
+	"access_log",
 	"jwt",
 	NULL,
 };

@@ -2,6 +2,7 @@
 /* The life of a client connection: heads in, requests one after the other, an orderly end. */
 #include "proxy/conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -33,14 +34,21 @@ void conn_progress(struct conn *c)
 	set_deadline(c, c->limits.idle);
 }
 
+static void end_request(struct conn *c)
+{
+	if (!c->snapshot)
+		return;
+	account_request(c);
+	proxy_snapshot_unref(c->proxy, c->snapshot);
+	c->snapshot = NULL;
+}
+
 void conn_close(struct conn *c)
 {
 	if (c->stream.closing)
 		return;
 	forward_abort(c);
-	if (c->snapshot)
-		proxy_snapshot_unref(c->proxy, c->snapshot);
-	c->snapshot = NULL;
+	end_request(c);
 	timer_stop(&c->timer);
 	stream_close(&c->stream);
 }
@@ -50,7 +58,7 @@ static void closed(struct stream *s)
 	struct conn *c = conn_of(s);
 
 	list_del(&c->node);
-	c->proxy->n_conns--;
+	metrics_set(&c->proxy->count->connections, --c->proxy->n_conns);
 	c->listener->n_conns--;
 	proxy_listener_unref(c->listener);
 	timer_fini(&c->timer);
@@ -84,11 +92,8 @@ void conn_finish(struct conn *c, bool keep)
 
 	if (c->stream.closing)
 		return;
-	if (c->snapshot)
-		proxy_snapshot_unref(p, c->snapshot);
-	c->snapshot = NULL;
+	end_request(c);
 	c->answered = false;
-	p->count.responses[c->status / 100 < 6 ? c->status / 100 : 0]++;
 	arena_reset(&c->arena);
 	buf_clear(&c->up_head);
 	buf_clear(&c->up_in);
@@ -106,16 +111,6 @@ void conn_finish(struct conn *c, bool keep)
 	conn_run(c);
 }
 
-static void refuse(struct conn *c, unsigned int status)
-{
-	c->proxy->count.bad_requests++;
-	c->keep_alive = false;
-	c->is_head = false;
-	c->status = 0;
-	body_init(&c->request_body, BODY_NONE, 0, false);
-	reply_send(c, status, slice_make(NULL, 0), NULL, 0);
-}
-
 /* False: nothing can be done before more comes. */
 static bool read_head(struct conn *c)
 {
@@ -129,7 +124,7 @@ static bool read_head(struct conn *c)
 	switch (rc) {
 	case H1_OK:
 		if (used > c->limits.max_head) {
-			refuse(c, 431);
+			request_refuse(c, 431, "head_too_large");
 			return true;
 		}
 		c->scanned = 0;
@@ -146,24 +141,24 @@ static bool read_head(struct conn *c)
 		}
 		if (in.len <= c->limits.max_head)
 			return false;
-		refuse(c, 431);
+		request_refuse(c, 431, "head_too_large");
 		return true;
 	case H1_FIELDS:
-		refuse(c, 431);
+		request_refuse(c, 431, "too_many_fields");
 		return true;
 	case H1_URI:
-		refuse(c, 414);
+		request_refuse(c, 414, "uri_too_long");
 		return true;
 	case H1_VERSION:
-		refuse(c, 505);
+		request_refuse(c, 505, "http_version");
 		return true;
 	case H1_UNSUPPORTED:
-		refuse(c, 501);
+		request_refuse(c, 501, "transfer_coding");
 		return true;
 	case H1_BAD:
 		break;
 	}
-	refuse(c, 400);
+	request_refuse(c, 400, "bad_request");
 	return true;
 }
 
@@ -177,10 +172,11 @@ static bool move_body(struct conn *c, struct slice *in)
 		return false;
 	rc = body_move(&c->request_body, in, stream_out(&c->up->stream));
 	if (rc == -EBADMSG && !c->answered) {
-		refuse(c, 400);
+		request_refuse(c, 400, "bad_body");
 		return false;
 	}
 	if (rc < 0) {
+		c->verdict = "bad_body";
 		conn_close(c);
 		return false;
 	}
@@ -263,6 +259,7 @@ static void client_data(struct stream *s, struct slice bytes)
 	if (c->stream.closing || c->state == CONN_LINGER || c->state == CONN_FLUSH)
 		return;
 	if (buf_put(&c->in, bytes) < 0) {
+		c->verdict = "no_room";
 		conn_close(c);
 		return;
 	}
@@ -278,6 +275,7 @@ static void client_end(struct stream *s, int error)
 	if (error == 0 &&
 	    (c->state == CONN_FLUSH || (c->state == CONN_BUSY && c->request_body.done)))
 		return;
+	c->verdict = "client_closed";
 	conn_close(c);
 }
 
@@ -315,13 +313,25 @@ static void expired(struct timer *t, uint64_t now)
 	struct conn *c = container_of(t, struct conn, timer);
 
 	(void)now;
-	c->proxy->count.timeouts++;
+	metrics_add(&c->proxy->count->timeouts, 1);
 	if (c->state == CONN_BUSY)
 		forward_timeout(c);
 	else if (c->state == CONN_HEAD && buf_len(&c->in))
-		refuse(c, 408);
+		request_refuse(c, 408, "head_timeout");
 	else
 		conn_close(c);
+}
+
+/* As text once: the upstream's head of every request wants it. */
+static void write_client(struct conn *c)
+{
+	const struct sockaddr *peer = (const struct sockaddr *)&c->peer;
+	const void *addr = peer->sa_family == AF_INET
+				   ? (const void *)&((const struct sockaddr_in *)peer)->sin_addr
+				   : (const void *)&((const struct sockaddr_in6 *)peer)->sin6_addr;
+
+	c->client =
+		slice_str(inet_ntop(peer->sa_family, addr, c->client_text, sizeof(c->client_text)));
 }
 
 void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener)
@@ -332,6 +342,7 @@ void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener)
 
 	c = listener->n_conns < listener->limits.max_conns ? calloc(1, sizeof(*c)) : NULL;
 	if (!c || getpeername(fd, (struct sockaddr *)&c->peer, &len) < 0) {
+		metrics_add(&p->count->refused, 1);
 		free(c);
 		close(fd);
 		return;
@@ -346,6 +357,7 @@ void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener)
 	c->limits.max_head = listener->limits.max_head;
 	c->limits.max_requests = listener->limits.max_requests;
 	c->port = ntohs(((const struct sockaddr_in *)&listener->address)->sin_port);
+	write_client(c);
 	buf_init(&c->in, c->limits.max_head + 2 * RING_BUF_SIZE);
 	buf_init(&c->up_in, 2 * RING_BUF_SIZE);
 	buf_init(&c->up_head, 2 * c->limits.max_head + 65536);
@@ -353,8 +365,8 @@ void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener)
 	timer_init(&c->timer, expired);
 	stream_init(&c->stream, p->ring, fd, OUT_MAX, &client_events);
 	list_add(&p->conns, &c->node);
-	p->n_conns++;
-	p->count.accepted++;
+	metrics_set(&p->count->connections, ++p->n_conns);
+	metrics_add(&p->count->accepted, 1);
 	set_deadline(c, c->limits.headers);
 	stream_resume(&c->stream);
 }

@@ -16,10 +16,10 @@ static struct conn *borrower(struct stream *s)
 	return u->user;
 }
 
-static void fail(struct conn *c, unsigned int status)
+static void fail(struct conn *c, unsigned int status, const char *verdict)
 {
-	c->proxy->count.upstream_errors++;
-	reply_send(c, status, slice_make(NULL, 0), NULL, 0);
+	c->up_failed = true;
+	reply_error(c, status, verdict);
 }
 
 void forward_abort(struct conn *c)
@@ -33,11 +33,13 @@ void forward_abort(struct conn *c)
 
 void forward_timeout(struct conn *c)
 {
-	/* The client is late with its body, or the upstream with its answer. */
-	if (!c->request_body.done && c->up && stream_idle(&c->up->stream) && c->up->connected)
-		reply_send(c, 408, slice_make(NULL, 0), NULL, 0);
+	/* The client is late to read or with its body, or the upstream with its answer. */
+	if (c->answered && !stream_idle(&c->stream))
+		reply_error(c, 408, "client_timeout");
+	else if (!c->request_body.done && c->up && stream_idle(&c->up->stream) && c->up->connected)
+		reply_error(c, 408, "body_timeout");
 	else
-		fail(c, 504);
+		fail(c, 504, "upstream_timeout");
 }
 
 /* Smooth weighted choice: the fractional parts of multiples of the golden ratio spread evenly. */
@@ -66,7 +68,10 @@ static void start(struct conn *c, struct pool *pool, bool fresh)
 	int rc = pool_get(pool, fresh, &upstream_events, c, &c->up);
 
 	if (rc < 0) {
-		fail(c, rc == -EBUSY ? 503 : 502);
+		if (rc == -EBUSY)
+			fail(c, 503, "upstream_busy");
+		else
+			fail(c, 502, "upstream_connect");
 		return;
 	}
 	limit = c->up->connected ? c->service->timeouts.request : c->service->timeouts.connect;
@@ -85,7 +90,7 @@ void forward_start(struct conn *c, struct slice target)
 	size_t endpoint;
 	struct head_request q = {
 		.route = c->route,
-		.peer = (const struct sockaddr *)&c->peer,
+		.client = c->client,
 		.target = target,
 		.request_id = slice_make(c->request_id, sizeof(c->request_id)),
 		.port = c->port,
@@ -93,12 +98,14 @@ void forward_start(struct conn *c, struct slice target)
 	};
 
 	c->service = &cfg->services[service];
+	c->up_started = c->proxy->ring->now;
 	endpoint = pick_endpoint(c->service, w->endpoint_turns[service]++);
-	q.endpoint = &c->service->endpoints[endpoint];
+	c->endpoint = &c->service->endpoints[endpoint];
+	q.endpoint = c->endpoint;
 	buf_clear(&c->up_head);
 	head_write_request(&c->up_head, h, &q);
 	if (c->up_head.failed) {
-		reply_send(c, 431, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 431, "head_too_large");
 		return;
 	}
 	c->up_scanned = 0;
@@ -112,7 +119,7 @@ static void upstream_connected(struct stream *s, int error)
 	struct ring *r = s->ring;
 
 	if (error) {
-		fail(c, 502);
+		fail(c, 502, "upstream_connect");
 		return;
 	}
 	u->connected = true;
@@ -165,6 +172,7 @@ static void start_response(struct conn *c, struct http_head *h)
 	}
 	c->status = h->status;
 	c->answered = true;
+	c->up_answered = c->proxy->ring->now;
 	buf_clear(&c->up_head);
 }
 
@@ -236,7 +244,7 @@ static void upstream_data(struct stream *s, struct slice bytes)
 	if (!c->answered) {
 		rc = gather_head(c, &bytes);
 		if (rc < 0) {
-			fail(c, 502);
+			fail(c, 502, "upstream_protocol");
 			return;
 		}
 		if (rc == 0) {
@@ -246,7 +254,8 @@ static void upstream_data(struct stream *s, struct slice bytes)
 	}
 	rc = body_move(&c->response_body, &bytes, stream_out(&c->stream));
 	if (rc < 0) {
-		c->proxy->count.upstream_errors++;
+		c->up_failed = true;
+		c->verdict = rc == -EBADMSG ? "upstream_protocol" : "no_room";
 		conn_close(c);
 		return;
 	}
@@ -272,7 +281,8 @@ static void upstream_end(struct stream *s, int error)
 			complete(c);
 			return;
 		}
-		c->proxy->count.upstream_errors++;
+		c->up_failed = true;
+		c->verdict = "upstream_closed";
 		conn_close(c);
 		return;
 	}
@@ -282,10 +292,11 @@ static void upstream_end(struct stream *s, int error)
 
 		c->up = NULL;
 		pool_drop(u);
+		c->up_retried = true;
 		start(c, pool, true);
 		return;
 	}
-	fail(c, 502);
+	fail(c, 502, "upstream_closed");
 }
 
 static void upstream_drained(struct stream *s)

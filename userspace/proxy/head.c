@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/head.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
-
 #define VIA "1.1 sluice"
 
 static const enum http_name hop_by_hop[] = {
@@ -89,18 +85,8 @@ static void put_via(struct buf *out, const struct http_head *h)
 	buf_put(out, SLICE(VIA "\r\n"));
 }
 
-static struct slice peer_text(const struct sockaddr *peer, char *text, size_t size)
-{
-	const void *addr = peer->sa_family == AF_INET
-				   ? (const void *)&((const struct sockaddr_in *)peer)->sin_addr
-				   : (const void *)&((const struct sockaddr_in6 *)peer)->sin6_addr;
-
-	return slice_str(inet_ntop(peer->sa_family, addr, text, (socklen_t)size));
-}
-
 void head_write_request(struct buf *out, const struct http_head *h, const struct head_request *q)
 {
-	char text[INET6_ADDRSTRLEN];
 	bool keep_host = q->route->preserve_host && h->host.len;
 
 	buf_put(out, h->method_name);
@@ -111,7 +97,7 @@ void head_write_request(struct buf *out, const struct http_head *h, const struct
 	for (size_t i = 0; i < h->n_fields; i++)
 		if (!own_field(h->fields[i].id) && forwardable(&h->fields[i]))
 			put_field(out, h->fields[i].name, h->fields[i].value);
-	put_field(out, SLICE("X-Forwarded-For"), peer_text(q->peer, text, sizeof(text)));
+	put_field(out, SLICE("X-Forwarded-For"), q->client);
 	put_field(out, SLICE("X-Forwarded-Proto"), SLICE("http"));
 	if (h->host.len)
 		put_field(out, SLICE("X-Forwarded-Host"), h->host);

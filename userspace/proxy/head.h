@@ -4,7 +4,6 @@
 #define PROXY_HEAD_H
 
 #include <stdbool.h>
-#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "conf/config.h"
@@ -16,7 +15,7 @@ void head_strip_hop(struct http_head *h);
 struct head_request {
 	const struct conf_route *route;
 	const struct conf_endpoint *endpoint;
-	const struct sockaddr *peer;
+	struct slice client;	 /* its address */
 	struct slice target;	 /* origin form, prefix stripped */
 	struct slice request_id; /* hexadecimal */
 	uint16_t port;		 /* that the client connected to, host order */

@@ -103,13 +103,16 @@ static void retired_fire(struct timer *t, uint64_t now)
 	free(r);
 }
 
-int proxy_init(struct proxy *p, struct ring *ring, struct snapshot *snap, unsigned int share,
-	       struct error *err)
+int proxy_init(struct proxy *p, struct ring *ring, struct snapshot *snap, unsigned int index,
+	       unsigned int share, struct error *err)
 {
 	struct hash_key seed = hash_key_random();
 
 	*p = (struct proxy){
 		.ring = ring,
+		.index = index,
+		.count = metrics_thread(snap->metrics, index),
+		.log = log_writer_source(snap->logs, index),
 		.share = share,
 		.rng = seed.k0,
 		.sticky_key = sticky_key,
@@ -223,8 +226,12 @@ void proxy_abort(struct proxy *p)
 	struct list *node, *tmp;
 
 	close_pools(p->current);
-	list_for_each (node, tmp, &p->conns)
-		conn_close(container_of(node, struct conn, node));
+	list_for_each (node, tmp, &p->conns) {
+		struct conn *c = container_of(node, struct conn, node);
+
+		c->verdict = "drain_timeout";
+		conn_close(c);
+	}
 }
 
 uint64_t proxy_random(struct proxy *p)

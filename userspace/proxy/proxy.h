@@ -26,16 +26,6 @@ struct worker_snapshot {
 	unsigned int requests; /* in flight */
 };
 
-/* What the worker counts; only it writes. */
-struct proxy_counters {
-	uint64_t accepted;
-	uint64_t requests;
-	uint64_t responses[6]; /* by class: responses[2] are 2xx */
-	uint64_t bad_requests;
-	uint64_t upstream_errors;
-	uint64_t timeouts;
-};
-
 /* A listening socket as its connections see it. Lives as long as any of them. */
 struct proxy_listener {
 	struct sockaddr_storage address;
@@ -62,14 +52,16 @@ struct proxy {
 	uint64_t rng;
 	struct hash_key sticky_key;
 	struct jwt_cache *tokens;
-	struct proxy_counters count;
+	unsigned int index;	      /* of the worker */
+	struct metrics_thread *count; /* what this worker alone counts */
+	struct log_source *log;	      /* its end of the access logs */
 	struct http_head request; /* scratch: a head lives from its parsing until it is written */
 	struct http_head response;
 };
 
-/* Takes its own reference of snap. share: the number of workers. */
-int proxy_init(struct proxy *p, struct ring *ring, struct snapshot *snap, unsigned int share,
-	       struct error *err);
+/* Takes its own reference of snap. index: this worker's, of share workers. */
+int proxy_init(struct proxy *p, struct ring *ring, struct snapshot *snap, unsigned int index,
+	       unsigned int share, struct error *err);
 
 /* After the ring has been shut down and all connections have gone. */
 void proxy_fini(struct proxy *p);

@@ -35,6 +35,15 @@ void reply_send(struct conn *c, unsigned int status, struct slice body,
 	buf_puts(out, keep ? "\r\n" : "Connection: close\r\n\r\n");
 	if (!c->is_head)
 		buf_put(out, body);
+	if (!c->verdict)
+		c->verdict = "error";
 	c->status = status;
+	c->response_body.bytes = c->is_head ? 0 : body.len;
 	conn_finish(c, keep);
+}
+
+void reply_error(struct conn *c, unsigned int status, const char *verdict)
+{
+	c->verdict = verdict;
+	reply_send(c, status, slice_make(NULL, 0), NULL, 0);
 }

@@ -23,25 +23,57 @@ static bool idempotent(enum http_method m)
 	       m == HTTP_DELETE;
 }
 
-static void begin(struct conn *c, const struct http_head *h)
+/* What is said of it, by its route or by the lack of one. */
+static const struct access_log *log_of(const struct conn *c)
 {
-	struct proxy *p = c->proxy;
-	enum body_kind kind = h->chunked ? BODY_CHUNKED : h->has_length ? BODY_LENGTH : BODY_NONE;
+	const struct snapshot *snap = c->snapshot->snap;
+	size_t i = c->route ? (size_t)(c->route - snap->cfg->routes) : snap->cfg->n_routes;
 
-	p->count.requests++;
+	return snap->plans[i].log;
+}
+
+/* What every request has, also one that could not be read. */
+static void begin(struct conn *c)
+{
 	c->n_requests++;
-	c->snapshot = proxy_snapshot_ref(p);
-	c->started = p->ring->now;
-	c->client_10 = h->minor == 0;
-	c->is_head = h->method == HTTP_HEAD;
-	c->keep_alive = h->keep_alive && !p->draining && !c->listener->leaving &&
-			(c->limits.max_requests == 0 || c->n_requests < c->limits.max_requests);
+	c->snapshot = proxy_snapshot_ref(c->proxy);
+	c->started = c->proxy->ring->now;
+	c->route = NULL;
+	c->service = NULL;
+	c->verdict = NULL;
+	c->consumer = slice_make(NULL, 0);
+	c->log = NULL;
+	c->response_body.bytes = 0;
+	c->up_failed = false;
+	c->up_retried = false;
 	c->answered = false;
 	c->status = 0;
-	c->route = NULL;
+	identify(c);
+}
+
+void request_refuse(struct conn *c, unsigned int status, const char *verdict)
+{
+	metrics_add(&c->proxy->count->bad_requests, 1);
+	if (!c->snapshot) {
+		begin(c);
+		account_log(c, log_of(c), NULL);
+	}
+	c->keep_alive = false;
+	c->is_head = false;
+	body_init(&c->request_body, BODY_NONE, 0, false);
+	reply_error(c, status, verdict);
+}
+
+static void read_framing(struct conn *c, const struct http_head *h)
+{
+	enum body_kind kind = h->chunked ? BODY_CHUNKED : h->has_length ? BODY_LENGTH : BODY_NONE;
+
+	c->client_10 = h->minor == 0;
+	c->is_head = h->method == HTTP_HEAD;
+	c->keep_alive = h->keep_alive && !c->proxy->draining && !c->listener->leaving &&
+			(c->limits.max_requests == 0 || c->n_requests < c->limits.max_requests);
 	body_init(&c->request_body, kind, h->length, h->chunked);
 	c->may_retry = c->request_body.done && idempotent(h->method);
-	identify(c);
 }
 
 /* False: a filter answered. */
@@ -61,10 +93,13 @@ static bool run_filters(struct conn *c, struct http_head *h, const struct route_
 
 		if (f->type->request(f->filter, &req) == FILTER_NEXT)
 			continue;
+		c->consumer = req.consumer;
+		c->verdict = req.verdict;
 		reply_send(c, req.reply.status, req.reply.body, req.reply.fields,
 			   req.reply.n_fields);
 		return false;
 	}
+	c->consumer = req.consumer;
 	return true;
 }
 
@@ -74,7 +109,7 @@ static bool normalize(struct conn *c, const struct http_head *h, struct slice *r
 	char *out = arena_alloc(&c->arena, h->path.len + 1);
 
 	if (!out) {
-		reply_send(c, 414, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 414, "uri_too_long");
 		return false;
 	}
 	switch (uri_normalize(h->path, out, ret_path)) {
@@ -86,7 +121,7 @@ static bool normalize(struct conn *c, const struct http_head *h, struct slice *r
 	case URI_BAD:
 		break;
 	}
-	reply_send(c, 400, slice_make(NULL, 0), NULL, 0);
+	reply_error(c, 400, "bad_path");
 	return false;
 }
 
@@ -105,7 +140,7 @@ static void no_route(struct conn *c, enum router_status rc, unsigned int allowed
 	size_t len = 0;
 
 	if (rc != ROUTER_METHOD) {
-		reply_send(c, 404, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 404, "no_route");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -113,6 +148,7 @@ static void no_route(struct conn *c, enum router_status rc, unsigned int allowed
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
 						len ? ", " : "", names[i].name);
 	allow.value = slice_make(text, len);
+	c->verdict = "method_not_allowed";
 	reply_send(c, 405, slice_make(NULL, 0), &allow, 1);
 }
 
@@ -125,21 +161,23 @@ void request_start(struct conn *c)
 	struct slice host, path, target;
 	char *host_text;
 
-	begin(c, h);
+	begin(c);
+	read_framing(c, h);
 	snap = c->snapshot->snap;
+	account_log(c, log_of(c), h);
 	if (h->method == HTTP_CONNECT || h->method == HTTP_TRACE) {
-		reply_send(c, 405, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 405, "method_refused");
 		return;
 	}
 	if (!h->path.len || h->path.ptr[0] != '/') {
-		reply_send(c, 404, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 404, "no_route");
 		return;
 	}
 	if (!normalize(c, h, &path))
 		return;
 	host_text = arena_alloc(&c->arena, h->host.len + 1);
 	if (!host_text) {
-		reply_send(c, 431, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 431, "head_too_large");
 		return;
 	}
 	host = uri_host(h->host, host_text);
@@ -149,13 +187,14 @@ void request_start(struct conn *c)
 		return;
 	}
 	c->route = &snap->cfg->routes[match.route];
+	account_log(c, log_of(c), h);
 	/* Before the filters: what a client names in Connection must not take away what they add. */
 	head_strip_hop(h);
 	if (!run_filters(c, h, &snap->plans[match.route]))
 		return;
 	target = strip_target(c->route, path, h->query, &c->arena);
 	if (!target.ptr) {
-		reply_send(c, 414, slice_make(NULL, 0), NULL, 0);
+		reply_error(c, 414, "uri_too_long");
 		return;
 	}
 	if (h->expect_continue && !c->request_body.done && !c->client_10) {

@@ -11,6 +11,8 @@
 #include "base/arena.h"
 #include "conf/config.h"
 #include "filter/filter.h"
+#include "metrics/metrics.h"
+#include "observe/access_log.h"
 #include "route/router.h"
 
 struct plan_filter {
@@ -23,6 +25,7 @@ struct plan_filter {
 struct route_plan {
 	const struct plan_filter *filters;
 	size_t n_filters;
+	struct access_log *log; /* NULL: none */
 };
 
 struct snapshot {
@@ -32,6 +35,10 @@ struct snapshot {
 	struct route_plan
 		*plans; /* one a route of cfg, by index; behind them what all routes share */
 	uint64_t generation;
+	struct log_writer *logs;	 /* whose thread writes the access logs */
+	struct metrics *metrics;	 /* what the workers count in; set with the rows below */
+	struct metrics_row **route_rows; /* one a route, then one for requests without */
+	struct metrics_row **service_rows;
 	atomic_uint refs; /* one a worker, one for who made it */
 };
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include <stdint.h>
+
+#define U 'u'  /* as \u00XX */
+#define M 0x80 /* of a sequence of several bytes */
+
+/* What stands behind the backslash; 0: the byte is copied as it is. */
+static const unsigned char escapes[256] = {
+	[0 ... 7] = U, ['\b'] = 'b',  ['\t'] = 't', ['\n'] = 'n',
+	[0x0b] = U,    ['\f'] = 'f',  ['\r'] = 'r', [0x0e ... 0x1f] = U,
+	['"'] = '"',   ['\\'] = '\\', [0x7f] = U,   [0x80 ... 0xff] = M,
+};
+
+/* Length of the valid sequence (RFC 3629, section 4) at the start of s, which is not ASCII; 0: there is none. */
+static size_t utf8_length(struct slice s)
+{
+	const unsigned char *p = (const unsigned char *)s.ptr;
+	unsigned char low = 0x80, high = 0xbf;
+	size_t n;
+
+	if (p[0] >= 0xc2 && p[0] <= 0xdf)
+		n = 2;
+	else if (p[0] >= 0xe0 && p[0] <= 0xef)
+		n = 3;
+	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	if (s.len < n)
+		return 0;
+	/* Neither overlong nor a surrogate nor beyond U+10FFFF: all that the second byte decides. */
+	if (p[0] == 0xe0)
+		low = 0xa0;
+	else if (p[0] == 0xed)
+		high = 0x9f;
+	else if (p[0] == 0xf0)
+		low = 0x90;
+	else if (p[0] == 0xf4)
+		high = 0x8f;
+	if (p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+#define EACH(byte) (0x0101010101010101ULL * (byte))
+
+/* A bit in each byte that is 0; exact as to whether there is one. */
+static uint64_t zeros(uint64_t v)
+{
+	return (v - EACH(1)) & ~v & EACH(0x80);
+}
+
+/* Eight bytes none of which needs an escape. */
+static bool plain(uint64_t v)
+{
+	uint64_t control = (v - EACH(0x20)) & ~v & EACH(0x80);
+
+	return !(control | (v & EACH(0x80)) | zeros(v ^ EACH('"')) | zeros(v ^ EACH('\\')) |
+		 zeros(v ^ EACH(0x7f)));
+}
+
+static char *put(char *out, struct slice s)
+{
+	memcpy(out, s.ptr, s.len);
+	return out + s.len;
+}
+
+/* What the byte at the start of *s, or the sequence there, becomes. */
+static char *escape_one(char *out, struct slice *s)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char c = (unsigned char)*s->ptr;
+	unsigned char e = escapes[c];
+	size_t used = 1;
+
+	if (e == 0) {
+		*out++ = (char)c;
+	} else if (e == M && (used = utf8_length(*s)) > 0) {
+		out = put(out, slice_first(*s, used));
+	} else if (e == M) {
+		used = 1;
+		out = put(out, SLICE("\\ufffd"));
+	} else if (e == U) {
+		out = put(out, SLICE("\\u00"));
+		*out++ = digits[c >> 4];
+		*out++ = digits[c & 15];
+	} else {
+		*out++ = '\\';
+		*out++ = (char)e;
+	}
+	*s = slice_skip(*s, used);
+	return out;
+}
+
+char *json_escape(char *out, struct slice in)
+{
+	uint64_t v;
+
+	while (in.len >= sizeof(v)) {
+		memcpy(&v, in.ptr, sizeof(v));
+		if (plain(v)) {
+			memcpy(out, &v, sizeof(v));
+			out += sizeof(v);
+			in = slice_skip(in, sizeof(v));
+		} else {
+			out = escape_one(out, &in);
+		}
+	}
+	while (in.len)
+		out = escape_one(out, &in);
+	return out;
+}
+
+void json_put(struct buf *out, struct slice in)
+{
+	char *at = buf_reserve(out, JSON_ESCAPED_MAX(in.len) + 2);
+	char *end;
+
+	if (!at)
+		return;
+	*at = '"';
+	end = json_escape(at + 1, in);
+	*end++ = '"';
+	out->tail += (size_t)(end - at);
+}
