@@ -43,7 +43,7 @@ static int access_log_compile(const struct config *cfg, const struct conf_filter
 		return -ENOMEM;
 	conf_fill(&parse, &access_log_options, conf->node, l);
 	if (diag->errors == errors && l->enabled && l->path.len == 0)
-		conf_diag_add(diag, conf->node, "access_log: a path is needed");
+		conf_diag_add(diag, conf->node, "a path is needed");
 	if (diag->errors > errors)
 		return -EINVAL;
 	if (l->enabled)
