@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   make            install the libraries that are missing (as root), build build/sluice and build/sluiced
+#   make run        install what is missing, build, show the main job in network namespaces of its own
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
@@ -102,6 +103,12 @@ bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet
 
 tests: all unit-bins fuzz-bins bpf-bins bench-bins
 
+# The main job in namespaces of its own, step by step; stays up until Ctrl-C, or ends after the tour with TOUR=1.
+run:
+	tests/deps.sh build run
+	$(MAKE) $(JOBS) all $(BUILD)/tests/bpf/pass.bpf.o
+	/usr/bin/python3 -EsB conf/tour.py --build $(BUILD) $(if $(TOUR),--once)
+
 # On every CPU, unless the caller says how many.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
@@ -137,6 +144,6 @@ clean:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all clean unit-bins fuzz-bins bpf-bins bench-bins tests test bench lint
+.PHONY: all run clean unit-bins fuzz-bins bpf-bins bench-bins tests test bench lint
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [test] [bench] [lint].
+# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [run] [test] [bench] [lint].
 set -eu
 
 packages=
@@ -11,6 +11,7 @@ for group in "$@"; do
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 procps" ;;
 	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography iproute2 iputils-ping ethtool hping3 procps" ;;
+	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;
 	*)
 		echo "$0: no group '$group'" >&2

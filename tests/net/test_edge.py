@@ -258,6 +258,28 @@ def test_daemon_attaches_applies_and_leaves_attached(bed):
     assert bed.json("status", "--interface", bed.interface)[0]["attached"] is True
 
 
+def test_metrics_of_packets(bed):
+    log = bed.path / "sluiced.log"
+    file = bed.config("  deny: [10.7.0.2]\n")
+    file.write_text(file.read_text().replace("listeners: [", "listeners: [{name: admin, address: 127.0.0.1:9901, role: admin}, "))
+    bed.processes.append(subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluiced", "-c", file],
+                                          stderr=log.open("wb")))
+    until(lambda: "serving" in log.read_text(), "sluiced")
+    assert not bed.ping()
+
+    def get(path):
+        return bed.inside(bed.gateway, "curl", "-s", f"http://127.0.0.1:9901{path}").stdout
+
+    text = get("/metrics")
+    assert f'sluice_interface_guarded{{interface="{bed.interface}"}} 1\n' in text
+    assert f'sluice_packets_total{{interface="{bed.interface}",reason="denied",verdict="DROP"}} 1\n' in text
+    assert f'sluice_packet_bytes_total{{interface="{bed.interface}",reason="denied",verdict="DROP"}} 98\n' in text
+    found = json.loads(get("/status"))["interfaces"]
+    assert [(i["name"], i["guarded"], i["mode"]) for i in found] == [(bed.interface, True, "native")]
+    bed.sluice("detach", "--interface", bed.interface)
+    assert f'sluice_interface_guarded{{interface="{bed.interface}"}} 0\n' in get("/metrics")
+
+
 def test_daemon_serves_without_the_packet_plane(bed):
     file = bed.config("")
     file.write_text(file.read_text().replace(bed.interface, "nowhere0"))

@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "metrics/metrics.h"
 
 static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
 			  struct error *err)
@@ -52,4 +54,89 @@ void plane_sync(const struct config *cfg)
 		else
 			log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
 	}
+}
+
+static const struct {
+	const char *name;
+	const char *verdict;
+} reasons[] = {
+#define GUARD_REASON(id, name, verdict, help) {#name, #verdict},
+	GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+};
+
+/* What the guard of one interface of the file is and has counted. */
+struct view {
+	struct slice name;
+	struct edge_status status;
+	bool guarded;
+	struct counter counters[REASON_COUNT];
+};
+
+static void look(struct slice interface, struct view *ret)
+{
+	char name[IF_NAMESIZE];
+	struct edge e;
+
+	*ret = (struct view){.name = interface};
+	snprintf(name, sizeof(name), "%.*s", SLICE_FMT(interface));
+	if (edge_open(name, &e, NULL) < 0)
+		return;
+	ret->guarded = edge_status(&e, &ret->status, NULL) == 0 && ret->status.attached &&
+		       edge_stats(&e, ret->counters, NULL) == 0;
+	edge_close(&e);
+}
+
+static void put_counters(struct buf *out, const char *metric, const struct view *views, size_t n,
+			 size_t member)
+{
+	for (size_t i = 0; i < n; i++)
+		for (int r = 0; views[i].guarded && r < REASON_COUNT; r++) {
+			const char *counter = (const char *)&views[i].counters[r];
+
+			buf_printf(out, "%s{", metric);
+			metrics_label(out, "interface", views[i].name);
+			buf_printf(out, ",reason=\"%s\",verdict=\"%s\"} %llu\n", reasons[r].name,
+				   reasons[r].verdict,
+				   *(const unsigned long long *)(counter + member));
+		}
+}
+
+void plane_metrics(const struct config *cfg, struct buf *out)
+{
+	size_t n = cfg->edge.n_interfaces;
+	_cleanup_free_ struct view *views = calloc(n + 1, sizeof(*views));
+
+	if (!views || !cfg->edge.present)
+		return;
+	for (size_t i = 0; i < n; i++)
+		look(cfg->edge.interfaces[i].name, &views[i]);
+	metrics_family(out, "sluice_interface_guarded", "gauge",
+		       "Whether the packet plane is attached to an interface of the file.");
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(out, "sluice_interface_guarded{");
+		metrics_label(out, "interface", views[i].name);
+		buf_printf(out, "} %d\n", views[i].guarded);
+	}
+	metrics_family(out, "sluice_packets_total", "counter", "Packets by what became of them.");
+	put_counters(out, "sluice_packets_total", views, n, offsetof(struct counter, packets));
+	metrics_family(out, "sluice_packet_bytes_total", "counter", "Bytes of their frames.");
+	put_counters(out, "sluice_packet_bytes_total", views, n, offsetof(struct counter, bytes));
+}
+
+void plane_status(const struct config *cfg, struct buf *out)
+{
+	static const char *const modes[] = {"unknown", "native", "generic"};
+
+	buf_puts(out, "[");
+	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
+		struct view v;
+
+		look(cfg->edge.interfaces[i].name, &v);
+		buf_puts(out, i ? ",{\"name\":" : "{\"name\":");
+		json_put(out, v.name);
+		buf_printf(out, ",\"guarded\":%s,\"mode\":\"%s\",\"program\":%u}",
+			   v.guarded ? "true" : "false", modes[v.status.mode], v.status.program_id);
+	}
+	buf_puts(out, "]");
 }

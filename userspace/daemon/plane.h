@@ -3,6 +3,7 @@
 #ifndef DAEMON_PLANE_H
 #define DAEMON_PLANE_H
 
+#include "base/buf.h"
 #include "conf/config.h"
 
 /*
@@ -10,5 +11,11 @@
  * possible is logged with its reason, and requests are served without.
  */
 void plane_sync(const struct config *cfg);
+
+/* The file's interfaces for Prometheus: whether each is guarded, and its packets by what became of them. */
+void plane_metrics(const struct config *cfg, struct buf *out);
+
+/* A JSON array of the file's interfaces, guarded or not. */
+void plane_status(const struct config *cfg, struct buf *out);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/version.h"
+#include "daemon/plane.h"
 
 void status_init(struct status *s, struct metrics *m, unsigned int n_workers)
 {
@@ -103,6 +104,12 @@ static void metrics_of_configuration(const struct status *s, struct buf *out)
 		   (unsigned long long)s->reloads.failed);
 }
 
+static void metrics_of_packets(const struct status *s, struct buf *out)
+{
+	if (s->snap)
+		plane_metrics(s->snap->cfg, out);
+}
+
 static uint64_t nsec_of(struct timeval tv)
 {
 	return (uint64_t)tv.tv_sec * NSEC_PER_SEC + (uint64_t)tv.tv_usec * NSEC_PER_USEC;
@@ -150,6 +157,7 @@ static void metrics_of_process(const struct status *s, struct buf *out)
 /* The page is these, one after the other; what else the process knows of is added here. */
 static void (*const metrics_parts[])(const struct status *s, struct buf *out) = {
 	metrics_of_requests,
+	metrics_of_packets,
 	metrics_of_configuration,
 	metrics_of_process,
 };
@@ -252,6 +260,8 @@ static unsigned int page_status(void *user, struct buf *out)
 		buf_printf(out, "%zu", cfg->n_routes);
 		put_listeners(out, cfg);
 		put_services(out, cfg);
+		put_key(out, ",", "interfaces");
+		plane_status(cfg, out);
 	}
 	put_reload(out, s);
 	buf_put(out, SLICE("}\n"));

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tour of `make run`: every step as expected, nothing left behind, also after a crash."""
+import os
+import signal
+import subprocess
+
+from conftest import BUILD, PINS, ROOT, run, until
+
+TOUR = ["/usr/bin/python3", "-EsB", str(ROOT / "conf/tour.py"), "--build", str(BUILD)]
+
+
+def left():
+    return ([n for n in ("sluice-gateway", "sluice-client") if os.path.exists(f"/run/netns/{n}")],
+            (PINS / "sluice-gw").exists())
+
+
+def test_tour_and_crash(tmp_path):
+    out = (tmp_path / "out").open("w+")
+    p = subprocess.Popen(TOUR, stdout=out, stderr=subprocess.STDOUT)
+    until(lambda: "Serving until Ctrl-C" in (tmp_path / "out").read_text() or p.poll() is not None, "the tour", 120)
+    text = (tmp_path / "out").read_text()
+    assert p.poll() is None, text
+    assert "9 steps, all as expected" in text, text
+    assert text.count("   ok: ") == 18 and "FAILED" not in text
+    assert run("nsenter", "--net=/run/netns/sluice-client", "curl", "-s", "http://10.99.0.1:8080/hello").stdout == \
+        "v1 /hello user=\n"
+    # A second one would take its names away.
+    again = subprocess.run(TOUR, capture_output=True, text=True, check=False)
+    assert (again.returncode, again.stderr) == (1, "make run: another tour is running on this machine\n")
+    os.kill(p.pid, signal.SIGKILL)
+    p.wait()
+    assert left() == (["sluice-gateway", "sluice-client"], True)
+    # The next one removes what is left, and ends by Ctrl-C with nothing left of its own.
+    out.seek(0)
+    out.truncate()
+    p = subprocess.Popen(TOUR, stdout=out, stderr=subprocess.STDOUT)
+    until(lambda: "Serving until Ctrl-C" in (tmp_path / "out").read_text() or p.poll() is not None, "the tour", 120)
+    assert p.poll() is None, (tmp_path / "out").read_text()
+    p.send_signal(signal.SIGINT)
+    assert p.wait(60) == 0
+    assert (tmp_path / "out").read_text().endswith("All removed.\n")
+    assert left() == ([], False)
+
+
+def test_tour_without_root():
+    r = subprocess.run(TOUR, user="nobody", extra_groups=[], capture_output=True, text=True, check=False)
+    assert r.returncode == 1
+    assert r.stderr == "make run: network namespaces and packet programs need root: sudo make run\n"
