@@ -101,8 +101,8 @@ struct conf_service {
 		uint64_t idle;	  /* of a pooled connection; 60s */
 	} timeouts;
 	struct {
-		uint64_t connections; /* over all workers; 1024 */
-		uint64_t pending;     /* requests waiting for a connection; 1024 */
+		uint64_t connections; /* to all endpoints, over all workers; 1024 */
+		uint64_t pending;     /* requests waiting for one; 1024 */
 	} limits;
 };
 

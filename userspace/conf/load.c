@@ -192,6 +192,9 @@ static const struct conf_table endpoint_table = {endpoint_options, sizeof(struct
 	.offset = offsetof(struct conf_service, timeouts.m) -                                      \
 		  offsetof(struct conf_service, timeouts)
 
+#define SERVICE_LIMIT(m)                                                                           \
+	.offset = offsetof(struct conf_service, limits.m) - offsetof(struct conf_service, limits)
+
 static const struct conf_option service_timeouts[] = {
 	{"connect", CONF_DURATION, SERVICE_TIMEOUT(connect), .fallback = "5s"},
 	{"request", CONF_DURATION, SERVICE_TIMEOUT(request), .fallback = "15s"},
@@ -201,7 +204,9 @@ static const struct conf_option service_timeouts[] = {
 static const struct conf_table service_timeouts_table = {service_timeouts, 0, 0, 0};
 
 static const struct conf_option service_limits[] = {
-	{"connections", CONF_UINT, .offset = 0, .fallback = "1024", .min = 1, .max = 1000000},
+	{"connections", CONF_UINT, SERVICE_LIMIT(connections), .fallback = "1024", .min = 1,
+	 .max = 1000000},
+	{"pending", CONF_UINT, SERVICE_LIMIT(pending), .fallback = "1024", .max = 1000000},
 	{0},
 };
 static const struct conf_table service_limits_table = {service_limits, 0, 0, 0};

@@ -166,7 +166,7 @@ static void *run(void *arg)
 		log_error("worker: io_uring_enter: %s", strerror(-rc));
 	/* The ring ends every operation before the objects go that they point to. */
 	proxy_abort(&w->proxy);
-	for (int turns = 0; rc == 0 && turns < 100 && w->proxy.n_conns; turns++)
+	for (int turns = 0; rc == 0 && turns < 100 && proxy_busy(&w->proxy); turns++)
 		rc = ring_turn(&w->ring);
 	ring_fini(&w->ring);
 	list_for_each (node, tmp, &w->acceptors)

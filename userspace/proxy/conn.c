@@ -199,8 +199,8 @@ static void pump(struct conn *c)
 		want = true;
 		break;
 	case CONN_BUSY:
-		/* With the body complete, reading goes on a little: to see the client go away. */
-		want = c->request_body.done
+		/* With nowhere to write it to, reading goes on a little: to see the client go away. */
+		want = c->request_body.done || c->waiter.pool
 			       ? buf_len(&c->in) < PIPELINE_MAX
 			       : buf_len(&c->in) == 0 && c->up && !stream_full(&c->up->stream);
 		break;
@@ -271,8 +271,11 @@ static void client_end(struct stream *s, int error)
 	struct conn *c = conn_of(s);
 
 	c->input_ended = true;
-	/* A client may close its sending side and still want the answer to a request that is complete. */
-	if (error == 0 &&
+	/*
+	 * A client may close its sending side and still want the answer to a request that is complete. Few do, and where
+	 * others wait for their turn nothing is done for one that has probably gone.
+	 */
+	if (error == 0 && !c->waiter.pool &&
 	    (c->state == CONN_FLUSH || (c->state == CONN_BUSY && c->request_body.done)))
 		return;
 	c->verdict = "client_closed";

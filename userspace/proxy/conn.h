@@ -53,7 +53,9 @@ struct conn {
 	const struct conf_endpoint *endpoint;
 	struct arena arena;
 	struct upstream_conn *up;
-	struct buf up_in; /* an upstream head that came in pieces */
+	struct pool *pool;
+	struct pool_waiter waiter; /* for a connection to the upstream */
+	struct buf up_in;	   /* an upstream head that came in pieces */
 	struct buf
 		up_head; /* the request head as sent, kept until the answer begins, to send it again */
 	size_t up_scanned;

@@ -27,6 +27,7 @@ void forward_abort(struct conn *c)
 	struct upstream_conn *u = c->up;
 
 	c->up = NULL;
+	pool_wait_cancel(&c->waiter);
 	if (u)
 		pool_drop(u);
 }
@@ -61,12 +62,21 @@ static size_t pick_endpoint(const struct conf_service *s, uint64_t turn)
 	return 0;
 }
 
-static void start(struct conn *c, struct pool *pool, bool fresh)
-{
-	struct proxy *p = c->proxy;
-	uint64_t limit;
-	int rc = pool_get(pool, fresh, &upstream_events, c, &c->up);
+static pool_ready_fn resume;
 
+static void start(struct conn *c, struct pool *pool, enum pool_want want)
+{
+	struct ring *r = c->proxy->ring;
+	uint64_t deadline = c->started + c->service->timeouts.request;
+	uint64_t connect = r->now + c->service->timeouts.connect;
+	int rc = pool_get(pool, want, &upstream_events, c, &c->up);
+
+	c->pool = pool;
+	c->waiter.ready = resume;
+	if (rc == -EBUSY && pool_wait(pool, &c->waiter) == 0) {
+		timer_set(&r->timers, &c->timer, deadline);
+		return;
+	}
 	if (rc < 0) {
 		if (rc == -EBUSY)
 			fail(c, 503, "upstream_busy");
@@ -74,10 +84,19 @@ static void start(struct conn *c, struct pool *pool, bool fresh)
 			fail(c, 502, "upstream_connect");
 		return;
 	}
-	limit = c->up->connected ? c->service->timeouts.request : c->service->timeouts.connect;
-	timer_set(&p->ring->timers, &c->timer, p->ring->now + limit);
+	if (!c->up->connected && connect < deadline)
+		deadline = connect;
+	timer_set(&r->timers, &c->timer, deadline);
 	buf_put(stream_out(&c->up->stream), buf_slice(&c->up_head));
 	stream_flush(&c->up->stream);
+}
+
+static void resume(struct pool_waiter *w)
+{
+	struct conn *c = container_of(w, struct conn, waiter);
+
+	start(c, c->pool, POOL_WAITED);
+	conn_run(c);
 }
 
 void forward_start(struct conn *c, struct slice target)
@@ -109,7 +128,7 @@ void forward_start(struct conn *c, struct slice target)
 		return;
 	}
 	c->up_scanned = 0;
-	start(c, &w->pools[service][endpoint], false);
+	start(c, &w->pools[service][endpoint], POOL_ANY);
 }
 
 static void upstream_connected(struct stream *s, int error)
@@ -293,7 +312,7 @@ static void upstream_end(struct stream *s, int error)
 		c->up = NULL;
 		pool_drop(u);
 		c->up_retried = true;
-		start(c, pool, true);
+		start(c, pool, POOL_FRESH);
 		return;
 	}
 	fail(c, 502, "upstream_closed");

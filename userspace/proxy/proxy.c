@@ -26,10 +26,17 @@ static void worker_snapshot_free(struct worker_snapshot *w)
 		for (size_t i = 0; i < w->snap->cfg->n_services; i++)
 			free(w->pools[i]);
 	free(w->pools);
+	free(w->limits);
 	free(w->split_turns);
 	free(w->endpoint_turns);
 	atomic_fetch_sub(&w->snap->refs, 1);
 	free(w);
+}
+
+/* Rounded up, so that the sum over all workers is the limit or a little more. */
+static unsigned int share_of(const struct proxy *p, uint64_t limit)
+{
+	return (unsigned int)((limit + p->share - 1) / p->share);
 }
 
 static struct worker_snapshot *worker_snapshot_new(struct proxy *p, struct snapshot *snap)
@@ -42,24 +49,25 @@ static struct worker_snapshot *worker_snapshot_new(struct proxy *p, struct snaps
 	w->snap = snap;
 	atomic_fetch_add(&snap->refs, 1);
 	w->pools = calloc(cfg->n_services + 1, sizeof(*w->pools));
+	w->limits = calloc(cfg->n_services + 1, sizeof(*w->limits));
 	w->split_turns = calloc(cfg->n_routes + 1, sizeof(*w->split_turns));
 	w->endpoint_turns = calloc(cfg->n_services + 1, sizeof(*w->endpoint_turns));
-	if (!w->pools || !w->split_turns || !w->endpoint_turns) {
+	if (!w->pools || !w->limits || !w->split_turns || !w->endpoint_turns) {
 		worker_snapshot_free(w);
 		return NULL;
 	}
 	for (size_t i = 0; i < cfg->n_services; i++) {
 		const struct conf_service *s = &cfg->services[i];
-		uint64_t max = (s->limits.connections + p->share - 1) / p->share;
-
 		w->pools[i] = calloc(s->n_endpoints, sizeof(**w->pools));
 		if (!w->pools[i]) {
 			worker_snapshot_free(w);
 			return NULL;
 		}
+		pool_limit_init(&w->limits[i], p->ring, share_of(p, s->limits.connections),
+				share_of(p, s->limits.pending));
 		for (size_t e = 0; e < s->n_endpoints; e++)
-			pool_init(&w->pools[i][e], p->ring, &s->endpoints[e], s->timeouts.idle,
-				  (unsigned int)max);
+			pool_init(&w->pools[i][e], &w->limits[i], &s->endpoints[e],
+				  s->timeouts.idle);
 	}
 	return w;
 }
@@ -75,10 +83,13 @@ struct retired {
 
 static bool pools_empty(const struct worker_snapshot *w)
 {
-	for (size_t i = 0; i < w->snap->cfg->n_services; i++)
+	for (size_t i = 0; i < w->snap->cfg->n_services; i++) {
+		if (w->limits[i].waking)
+			return false;
 		for (size_t e = 0; e < w->snap->cfg->services[i].n_endpoints; e++)
 			if (w->pools[i][e].alive)
 				return false;
+	}
 	return true;
 }
 
@@ -187,7 +198,7 @@ void proxy_listener_set(const struct proxy *p, struct proxy_listener *l,
 	l->limits.idle = conf->timeouts.idle;
 	l->limits.max_head = conf->limits.headers;
 	l->limits.max_requests = conf->limits.requests;
-	l->limits.max_conns = (conf->limits.connections + p->share - 1) / p->share;
+	l->limits.max_conns = share_of(p, conf->limits.connections);
 }
 
 struct worker_snapshot *proxy_snapshot_ref(struct proxy *p)
@@ -232,6 +243,16 @@ void proxy_abort(struct proxy *p)
 		c->verdict = "drain_timeout";
 		conn_close(c);
 	}
+}
+
+bool proxy_busy(const struct proxy *p)
+{
+	if (p->n_conns || !pools_empty(p->current))
+		return true;
+	for (const struct list *node = p->retired.next; node != &p->retired; node = node->next)
+		if (!pools_empty(container_of(node, struct retired, node)->snapshot))
+			return true;
+	return false;
 }
 
 uint64_t proxy_random(struct proxy *p)

@@ -20,8 +20,9 @@ struct jwt_cache;
 /* A snapshot as one worker uses it: its pools go when the last of its requests has gone. */
 struct worker_snapshot {
 	struct snapshot *snap;
-	struct pool **pools;   /* [service][endpoint] */
-	uint64_t *split_turns; /* a counter a route, for weighted splits */
+	struct pool_limit *limits; /* [service] */
+	struct pool **pools;	   /* [service][endpoint] */
+	uint64_t *split_turns;	   /* a counter a route, for weighted splits */
 	uint64_t *endpoint_turns;
 	unsigned int requests; /* in flight */
 };
@@ -82,6 +83,9 @@ void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener);
 
 /* Answer what is in flight, then close; idle connections close now. */
 void proxy_drain(struct proxy *p);
+
+/* Is there a connection, to a client or an upstream? */
+bool proxy_busy(const struct proxy *p);
 
 /* Close all, in whatever state. */
 void proxy_abort(struct proxy *p);

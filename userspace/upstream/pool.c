@@ -57,16 +57,84 @@ static void idle_expired(struct timer *t, uint64_t now)
 	pool_drop(container_of(t, struct upstream_conn, timer));
 }
 
-void pool_init(struct pool *p, struct ring *ring, const struct conf_endpoint *endpoint,
-	       uint64_t idle_timeout, unsigned int max)
+/* Room for a connection of this pool, if need be in the place of an idle one of another. */
+static bool has_room(const struct pool *p)
+{
+	return p->limit->open < p->limit->max || !list_empty(&p->limit->idle);
+}
+
+/*
+ * Whoever waits is called from the loop, not by the one who makes room: that one is in the middle of something. Until
+ * then newcomers wait behind.
+ */
+static void wake(struct pool_limit *l)
+{
+	if (l->waking || list_empty(&l->waiters))
+		return;
+	l->waking = true;
+	io_uring_prep_nop(ring_sqe(l->ring, &l->wake_op));
+}
+
+static void woken(struct io_op *op, int res, unsigned int flags)
+{
+	struct pool_limit *l = container_of(op, struct pool_limit, wake_op);
+
+	(void)res;
+	(void)flags;
+	l->waking = false;
+	while (!list_empty(&l->waiters)) {
+		struct pool_waiter *w = container_of(l->waiters.next, struct pool_waiter, node);
+
+		if (!has_room(w->pool))
+			return;
+		pool_wait_cancel(w);
+		w->ready(w);
+	}
+}
+
+void pool_limit_init(struct pool_limit *l, struct ring *ring, unsigned int max,
+		     unsigned int max_pending)
+{
+	*l = (struct pool_limit){
+		.ring = ring,
+		.max = max,
+		.max_pending = max_pending,
+		.wake_op.done = woken,
+	};
+	list_init(&l->idle);
+	list_init(&l->waiters);
+}
+
+void pool_init(struct pool *p, struct pool_limit *limit, const struct conf_endpoint *endpoint,
+	       uint64_t idle_timeout)
 {
 	*p = (struct pool){
-		.ring = ring,
+		.limit = limit,
 		.endpoint = endpoint,
 		.idle_timeout = idle_timeout,
-		.max = max,
 	};
 	list_init(&p->idle);
+}
+
+int pool_wait(struct pool *p, struct pool_waiter *w)
+{
+	struct pool_limit *l = p->limit;
+
+	if (l->n_pending >= l->max_pending)
+		return -EBUSY;
+	l->n_pending++;
+	w->pool = p;
+	list_add_tail(&l->waiters, &w->node);
+	return 0;
+}
+
+void pool_wait_cancel(struct pool_waiter *w)
+{
+	if (!w->pool)
+		return;
+	w->pool->limit->n_pending--;
+	w->pool = NULL;
+	list_del(&w->node);
 }
 
 void pool_close(struct pool *p)
@@ -86,8 +154,6 @@ static int open_conn(struct pool *p, const struct stream_events *events,
 	int one = 1;
 	int fd;
 
-	if (p->open >= p->max)
-		return -EBUSY;
 	fd = socket(addr->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -99,31 +165,37 @@ static int open_conn(struct pool *p, const struct stream_events *events,
 	}
 	u->pool = p;
 	list_init(&u->node);
+	list_init(&u->shared);
 	timer_init(&u->timer, idle_expired);
-	stream_init(&u->stream, p->ring, fd, OUT_MAX, events);
-	p->open++;
+	stream_init(&u->stream, p->limit->ring, fd, OUT_MAX, events);
+	p->limit->open++;
 	p->alive++;
 	stream_connect(&u->stream, (const struct sockaddr *)&addr->ss, addr->len);
 	*ret_conn = u;
 	return 0;
 }
 
-int pool_get(struct pool *p, bool fresh, const struct stream_events *events, void *user,
+int pool_get(struct pool *p, enum pool_want want, const struct stream_events *events, void *user,
 	     struct upstream_conn **ret_conn)
 {
-	struct list *node = fresh ? NULL : list_pop(&p->idle);
+	struct pool_limit *l = p->limit;
 	struct upstream_conn *u = NULL;
+	struct list *node;
 	int rc;
 
+	if (!has_room(p) || (want == POOL_ANY && !list_empty(&l->waiters)))
+		return -EBUSY;
+	node = want == POOL_FRESH ? NULL : list_pop(&p->idle);
 	if (node) {
 		u = container_of(node, struct upstream_conn, node);
+		list_del(&u->shared);
 		timer_stop(&u->timer);
 		u->reused = true;
 		u->stream.events = events;
 	} else {
-		/* At the limit with an idle connection: that one makes room. */
-		if (p->open >= p->max && !list_empty(&p->idle))
-			pool_drop(container_of(p->idle.prev, struct upstream_conn, node));
+		/* At the limit with an idle connection: the one that has been for longest makes room. */
+		if (l->open >= l->max)
+			pool_drop(container_of(l->idle.prev, struct upstream_conn, shared));
 		rc = open_conn(p, events, &u);
 		if (rc < 0)
 			return rc;
@@ -144,7 +216,9 @@ void pool_put(struct upstream_conn *u)
 	u->user = NULL;
 	u->stream.events = &idle_events;
 	list_add(&p->idle, &u->node);
-	timer_set(&p->ring->timers, &u->timer, p->ring->now + p->idle_timeout);
+	list_add(&p->limit->idle, &u->shared);
+	timer_set(&p->limit->ring->timers, &u->timer, p->limit->ring->now + p->idle_timeout);
+	wake(p->limit);
 	/* Reading goes on, so that the peer's close is seen. */
 	stream_resume(&u->stream);
 }
@@ -153,10 +227,12 @@ void pool_drop(struct upstream_conn *u)
 {
 	if (u->stream.closing)
 		return;
-	u->pool->open--;
+	u->pool->limit->open--;
 	u->user = NULL;
 	u->stream.events = &idle_events;
 	list_del(&u->node);
+	list_del(&u->shared);
 	timer_stop(&u->timer);
 	stream_close(&u->stream);
+	wake(u->pool->limit);
 }

@@ -88,6 +88,7 @@ static void test_minimal(void **state)
 	assert_true(s->timeouts.connect == 5 * NSEC_PER_SEC);
 	assert_true(s->timeouts.request == 15 * NSEC_PER_SEC);
 	assert_int_equal(s->limits.connections, 1024);
+	assert_int_equal(s->limits.pending, 1024);
 	r = &cfg->routes[0];
 	assert_int_equal(r->n_split, 1);
 	assert_int_equal(r->split[0].service, 0);
@@ -114,7 +115,7 @@ static void test_route(void **state)
 	     "    filters: [{jwt: {}}]\n"
 	     "services:\n"
 	     "  one: {endpoints: [{url: http://127.0.0.1:1, weight: 3}]}\n"
-	     "  two: {endpoints: ['http://[::1]:2'], limits: {connections: 5},\n"
+	     "  two: {endpoints: ['http://[::1]:2'], limits: {connections: 5, pending: 0},\n"
 	     "        timeouts: {connect: 1s, request: 2s, idle: 3s}}\n");
 	r = &cfg->routes[0];
 	assert_true(slice_eq(r->match.hosts.items[0], SLICE("www.example.com")));
@@ -134,6 +135,7 @@ static void test_route(void **state)
 	assert_true(slice_eq(r->filters.items[0].name, SLICE("jwt")));
 	assert_int_equal(cfg->services[0].endpoints[0].weight, 3);
 	assert_int_equal(cfg->services[1].limits.connections, 5);
+	assert_int_equal(cfg->services[1].limits.pending, 0);
 	assert_true(cfg->services[1].timeouts.idle == 3 * NSEC_PER_SEC);
 }
 
