@@ -7,6 +7,7 @@
 #ifndef FILTER_FILTER_H
 #define FILTER_FILTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -62,6 +63,8 @@ struct filter_type {
 	void (*free)(struct filter *f);
 	/* NULL: it does not look at requests. */
 	enum filter_verdict (*request)(const struct filter *f, struct filter_request *req);
+	/* Optional: is it this filter that says what a field of the request is? Then no trailer may say it again. */
+	bool (*owns)(const struct filter *f, struct slice name);
 };
 
 /* One explicit registry; NULL: no such filter. */

@@ -71,6 +71,16 @@ static enum filter_verdict jwt_request(const struct filter *f, struct filter_req
 	return jwt_auth_request((const struct jwt_auth *)f, req);
 }
 
+static bool jwt_owns(const struct filter *f, struct slice name)
+{
+	const struct jwt_auth *a = (const struct jwt_auth *)f;
+
+	for (size_t i = 0; i < a->n_claims; i++)
+		if (slice_ieq(a->claims[i].header, name))
+			return true;
+	return false;
+}
+
 static const struct conf_issuer *find_issuer(const struct config *cfg, struct slice name)
 {
 	for (size_t i = 0; i < cfg->n_issuers; i++) {
@@ -223,4 +233,5 @@ const struct filter_type filter_jwt = {
 	.compile = jwt_compile,
 	.free = jwt_free,
 	.request = jwt_request,
+	.owns = jwt_owns,
 };

@@ -9,7 +9,7 @@ void body_init(struct body *b, enum body_kind in, uint64_t length, bool out_chun
 {
 	b->in = in;
 	b->out_chunked = out_chunked;
-	b->trailers = false;
+	b->trailer = NULL;
 	b->last_chunk = false;
 	b->left = length;
 	b->bytes = 0;
@@ -30,12 +30,13 @@ static void put_data(struct body *b, struct buf *out, struct slice data)
 		buf_put(out, SLICE("\r\n"));
 }
 
-/* Trailers cannot be merged by a peer that does not look for them: only what frames and controls nothing passes. */
+/* Some peers merge them with the head: only what frames, routes and controls nothing passes (RFC 9110, section 6.5.1). */
 static void put_trailer(struct body *b, struct buf *out, struct slice line)
 {
 	struct slice name = slice_first(line, slice_index(line, ':'));
 
-	if (!b->trailers || !b->out_chunked || http_name_id(name) != HTTP_NAME_OTHER)
+	if (!b->trailer || !b->out_chunked || http_name_id(name) != HTTP_NAME_OTHER ||
+	    !b->trailer(b, name))
 		return;
 	if (!b->last_chunk)
 		buf_put(out, SLICE("0\r\n"));

@@ -16,11 +16,16 @@ enum body_kind {
 	BODY_CLOSE, /* until the connection ends */
 };
 
+struct body;
+
+/* May a trailer field of this name pass? */
+typedef bool body_trailer_fn(const struct body *b, struct slice name);
+
 struct body {
 	enum body_kind in;
 	bool out_chunked;
-	bool trailers;	 /* trailer fields may pass; set after body_init */
-	bool last_chunk; /* "0" was written: trailers may follow */
+	body_trailer_fn *trailer; /* NULL: none passes; set after body_init */
+	bool last_chunk;	  /* "0" was written: trailers may follow */
 	bool done;
 	uint64_t left;	/* of BODY_LENGTH */
 	uint64_t bytes; /* of content so far */

@@ -68,6 +68,7 @@ struct conn {
 	bool client_10; /* an HTTP/1.0 client: no chunks, no 1xx */
 	bool is_head;	/* HEAD: no body in the answer */
 	bool may_retry; /* idempotent and without a body */
+	bool trailers;	/* the client takes trailers */
 	bool answered;	/* the response head has been written */
 	bool up_keep;	/* the upstream connection can be used again */
 	bool up_failed;

@@ -114,6 +114,7 @@ void forward_start(struct conn *c, struct slice target)
 		.request_id = slice_make(c->request_id, sizeof(c->request_id)),
 		.port = c->port,
 		.chunked = h->chunked,
+		.trailers = c->trailers,
 	};
 
 	c->service = &cfg->services[service];
@@ -162,6 +163,13 @@ static void complete(struct conn *c)
 	conn_finish(c, c->keep_alive && clean);
 }
 
+static bool response_trailer(const struct body *b, struct slice name)
+{
+	(void)b;
+	(void)name;
+	return true;
+}
+
 static void start_response(struct conn *c, struct http_head *h)
 {
 	struct buf *out = stream_out(&c->stream);
@@ -177,9 +185,11 @@ static void start_response(struct conn *c, struct http_head *h)
 	if ((!delimited && c->client_10) || !c->request_body.done || c->proxy->draining)
 		c->keep_alive = false;
 	body_init(&c->response_body, kind, h->length, !delimited && !c->client_10);
-	/* Of responses only: a request's could forge what a filter has put into its head. */
-	c->response_body.trailers = true;
 	head_strip_hop(h);
+	if (c->trailers && c->response_body.out_chunked)
+		c->response_body.trailer = response_trailer;
+	else
+		http_head_remove(h, HTTP_NAME_TRAILER);
 	if (h->status == 204)
 		http_head_remove(h, HTTP_NAME_CONTENT_LENGTH);
 	head_write_response(out, h, slice_make(c->request_id, sizeof(c->request_id)),

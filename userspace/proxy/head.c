@@ -4,8 +4,8 @@
 #define VIA "1.1 sluice"
 
 static const enum http_name hop_by_hop[] = {
-	HTTP_NAME_CONNECTION, HTTP_NAME_KEEP_ALIVE,	   HTTP_NAME_PROXY_CONNECTION, HTTP_NAME_TE,
-	HTTP_NAME_TRAILER,    HTTP_NAME_TRANSFER_ENCODING, HTTP_NAME_UPGRADE,
+	HTTP_NAME_CONNECTION, HTTP_NAME_KEEP_ALIVE,	   HTTP_NAME_PROXY_CONNECTION,
+	HTTP_NAME_TE,	      HTTP_NAME_TRANSFER_ENCODING, HTTP_NAME_UPGRADE,
 };
 
 void head_strip_hop(struct http_head *h)
@@ -27,6 +27,18 @@ void head_strip_hop(struct http_head *h)
 	for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++)
 		if (http_head_has(h, hop_by_hop[i]))
 			http_head_remove(h, hop_by_hop[i]);
+}
+
+bool head_takes_trailers(const struct http_head *h)
+{
+	for (size_t i = 0; i < h->n_fields && http_head_has(h, HTTP_NAME_TE); i++) {
+		struct slice list = h->fields[i].value;
+
+		while (h->fields[i].id == HTTP_NAME_TE && list.len)
+			if (slice_ieq(slice_trim(slice_cut(&list, ',')), SLICE("trailers")))
+				return true;
+	}
+	return false;
 }
 
 static void put_field(struct buf *out, struct slice name, struct slice value)
@@ -104,6 +116,8 @@ void head_write_request(struct buf *out, const struct http_head *h, const struct
 	buf_printf(out, "X-Forwarded-Port: %u\r\n", q->port);
 	put_field(out, SLICE("X-Request-ID"), q->request_id);
 	put_via(out, h);
+	if (q->trailers)
+		buf_put(out, SLICE("TE: trailers\r\nConnection: TE\r\n"));
 	if (q->chunked)
 		buf_put(out, SLICE("Transfer-Encoding: chunked\r\n"));
 	else if (h->has_length)

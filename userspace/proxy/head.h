@@ -9,8 +9,11 @@
 #include "conf/config.h"
 #include "http/message.h"
 
-/* Remove what belongs to one connection only: the fixed list and what Connection names. */
+/* Remove what belongs to one connection only: the fixed list and what Connection names. Trailer goes with the trailers. */
 void head_strip_hop(struct http_head *h);
+
+/* Does TE say so (RFC 9110, section 10.1.4)? Before it is removed. */
+bool head_takes_trailers(const struct http_head *h);
 
 struct head_request {
 	const struct conf_route *route;
@@ -20,6 +23,7 @@ struct head_request {
 	struct slice request_id; /* hexadecimal */
 	uint16_t port;		 /* that the client connected to, host order */
 	bool chunked;		 /* how the body will be framed */
+	bool trailers;		 /* of the response are wanted */
 };
 
 /* The request head for the upstream. h must have been stripped. */

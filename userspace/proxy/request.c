@@ -74,6 +74,25 @@ static void read_framing(struct conn *c, const struct http_head *h)
 			(c->limits.max_requests == 0 || c->n_requests < c->limits.max_requests);
 	body_init(&c->request_body, kind, h->length, h->chunked);
 	c->may_retry = c->request_body.done && idempotent(h->method);
+	c->trailers = !c->client_10 && head_takes_trailers(h);
+}
+
+/* A trailer says nothing that the gateway or a filter of the route has said or taken away in the head. */
+static bool request_trailer(const struct body *b, struct slice name)
+{
+	const struct conn *c = container_of(b, struct conn, request_body);
+	const struct snapshot *snap = c->snapshot->snap;
+	const struct route_plan *plan = &snap->plans[c->route - snap->cfg->routes];
+
+	if (memchr(name.ptr, '_', name.len))
+		return false;
+	for (size_t i = 0; i < plan->n_filters; i++) {
+		const struct plan_filter *f = &plan->filters[i];
+
+		if (f->type->owns && f->type->owns(f->filter, name))
+			return false;
+	}
+	return true;
 }
 
 /* False: a filter answered. */
@@ -190,6 +209,10 @@ void request_start(struct conn *c)
 	account_log(c, log_of(c), h);
 	/* Before the filters: what a client names in Connection must not take away what they add. */
 	head_strip_hop(h);
+	if (h->chunked)
+		c->request_body.trailer = request_trailer;
+	else
+		http_head_remove(h, HTTP_NAME_TRAILER);
 	if (!run_filters(c, h, &snap->plans[match.route]))
 		return;
 	target = strip_target(c->route, path, h->query, &c->arena);
