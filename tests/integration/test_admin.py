@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, free_port
 from test_proxy import get
 
 CONF = """
@@ -221,3 +221,29 @@ def test_a_taken_admin_port_is_an_error(gateway, tmp_path):
                        timeout=30)
     assert r.returncode == 1
     assert f"listener adm: 127.0.0.1:{gateway.admin}: Address already in use" in r.stderr
+
+
+def test_a_reload_moves_the_admin_listener(gateway, origin):
+    text = CONF.format(port=origin.port)
+    old, new = gateway.admin, free_port()
+    gateway.write(text.replace("ADMIN", str(new)))
+    gateway.reload("generation 2")
+    gateway.admin = new
+    assert gateway.page("/ready") == (200, "ready\n")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", old), 10)
+    # One that cannot be had: nothing changes.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        gateway.write(text.replace("ADMIN", str(taken.getsockname()[1])))
+        gateway.reload("the old configuration stays")
+    end = time.monotonic() + 20
+    while (got := json.loads(gateway.page("/status")[1]))["last_reload"]["successful"]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert "Address already in use" in got["last_reload"]["error"] and got["generation"] == 2
+    gateway.write(text.replace("  - {name: admin, address: 127.0.0.1:ADMIN, role: admin}\n", ""))
+    gateway.reload("generation 3")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", new), 10)

@@ -70,7 +70,7 @@ static char *put(char *out, struct slice s)
 	return out + s.len;
 }
 
-/* What the byte at the start of *s, or the sequence there, becomes. */
+/* What the byte at the start of *s, which is not plain, or the sequence there, becomes. */
 static char *escape_one(char *out, struct slice *s)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -78,9 +78,7 @@ static char *escape_one(char *out, struct slice *s)
 	unsigned char e = escapes[c];
 	size_t used = 1;
 
-	if (e == 0) {
-		*out++ = (char)c;
-	} else if (e == M && (used = utf8_length(*s)) > 0) {
+	if (e == M && (used = utf8_length(*s)) > 0) {
 		out = put(out, slice_first(*s, used));
 	} else if (e == M) {
 		used = 1;
@@ -101,18 +99,24 @@ char *json_escape(char *out, struct slice in)
 {
 	uint64_t v;
 
-	while (in.len >= sizeof(v)) {
-		memcpy(&v, in.ptr, sizeof(v));
-		if (plain(v)) {
-			memcpy(out, &v, sizeof(v));
-			out += sizeof(v);
-			in = slice_skip(in, sizeof(v));
-		} else {
-			out = escape_one(out, &in);
+	while (in.len) {
+		if (in.len >= sizeof(v)) {
+			memcpy(&v, in.ptr, sizeof(v));
+			if (plain(v)) {
+				memcpy(out, &v, sizeof(v));
+				out += sizeof(v);
+				in = slice_skip(in, sizeof(v));
+				continue;
+			}
 		}
+		/* As far as the byte that is not plain, or what is left. */
+		while (in.len && !escapes[(unsigned char)*in.ptr]) {
+			*out++ = *in.ptr++;
+			in.len--;
+		}
+		if (in.len)
+			out = escape_one(out, &in);
 	}
-	while (in.len)
-		out = escape_one(out, &in);
 	return out;
 }
 

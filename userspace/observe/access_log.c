@@ -47,6 +47,17 @@ static char *put_string(char *at, struct slice s, size_t max)
 	return at;
 }
 
+/* What holds nothing that needs an escape. */
+static char *put_safe(char *at, struct slice s)
+{
+	if (!s.ptr)
+		return put(at, SLICE("null"));
+	*at++ = '"';
+	at = put(at, slice_first(s, MAX_NAME));
+	*at++ = '"';
+	return at;
+}
+
 /* RFC 3339 with milliseconds, in UTC. The second is worked out once for all requests that end in it. */
 static char *put_time(char *at, struct log_source *s, uint64_t wall)
 {
@@ -78,11 +89,11 @@ char *access_log_format(struct log_source *s, const struct access_record *r)
 	at = put(at, SLICE("{\"time\":\""));
 	at = put_time(at, s, r->wall);
 	at = put(at, SLICE("\",\"client_ip\":"));
-	at = put_string(at, r->client, MAX_NAME);
+	at = put_safe(at, r->client);
 	at = put(at, SLICE(",\"client_port\":"));
 	at = put_u64(at, r->client_port);
 	at = put(at, SLICE(",\"method\":"));
-	at = put_string(at, r->method, MAX_NAME);
+	at = put_safe(at, r->method);
 	at = put(at, SLICE(",\"host\":"));
 	at = put_string(at, r->host, MAX_NAME);
 	at = put(at, SLICE(",\"path\":"));
@@ -96,7 +107,7 @@ char *access_log_format(struct log_source *s, const struct access_record *r)
 	at = put(at, SLICE(",\"status\":"));
 	at = put_u64(at, r->status);
 	at = put(at, SLICE(",\"verdict\":"));
-	at = put_string(at, r->verdict, MAX_NAME);
+	at = put_safe(at, r->verdict);
 	at = put(at, SLICE(",\"bytes_in\":"));
 	at = put_u64(at, r->bytes_in);
 	at = put(at, SLICE(",\"bytes_out\":"));
@@ -106,7 +117,7 @@ char *access_log_format(struct log_source *s, const struct access_record *r)
 	at = put(at, SLICE(",\"upstream_us\":"));
 	at = r->forwarded ? put_u64(at, r->upstream_time / NSEC_PER_USEC) : put(at, SLICE("null"));
 	at = put(at, SLICE(",\"request_id\":"));
-	at = put_string(at, r->request_id, MAX_NAME);
+	at = put_safe(at, r->request_id);
 	at = put(at, SLICE(",\"consumer\":"));
 	at = put_string(at, r->consumer, MAX_NAME);
 	at = put(at, SLICE(",\"user_agent\":"));

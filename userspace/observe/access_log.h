@@ -13,22 +13,25 @@ struct access_log {
 	struct log_file *file; /* set before it serves */
 };
 
-/* All slices are written as they are, in any bytes; an empty one whose ptr is NULL becomes null. */
+/*
+ * A slice whose ptr is NULL becomes null. What comes from outside may hold any bytes; what is marked safe holds nothing
+ * that JSON would escape.
+ */
 struct access_record {
-	uint64_t wall; /* CLOCK_REALTIME ns: when it was over */
-	struct slice client;
+	uint64_t wall;	     /* CLOCK_REALTIME ns: when it was over */
+	struct slice client; /* safe: an address */
 	unsigned int client_port;
-	struct slice method;
+	struct slice method; /* safe: a token of RFC 9110 */
 	struct slice path;
 	struct slice host;
 	struct slice user_agent;
 	struct slice route;
 	struct slice service;
 	struct slice upstream;
-	struct slice request_id;
+	struct slice request_id; /* safe: hexadecimal */
 	struct slice consumer;
-	struct slice verdict;
-	unsigned int status; /* 0: nothing was answered */
+	struct slice verdict; /* safe: a literal of ours */
+	unsigned int status;  /* 0: nothing was answered */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	uint64_t duration; /* ns */
