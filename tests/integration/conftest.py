@@ -70,10 +70,14 @@ class Sluiced:
         self.file = path / "sluice.yaml"
         self.write(text)
         self.log = path / "sluiced.log"
-        self.process = subprocess.Popen(
-            [str(BUILD / "sluiced"), "-c", str(self.file)], stderr=self.log.open("wb"))
+        self.has_admin = "ADMIN" in text
+        self.start()
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([str(BUILD / "sluiced"), "-c", str(self.file)], stderr=log)
         wait_port(self.port, self.process)
-        if "ADMIN" in text:
+        if self.has_admin:
             wait_port(self.admin, self.process)
 
     def write(self, text):

@@ -247,3 +247,22 @@ def test_a_reload_moves_the_admin_listener(gateway, origin):
     gateway.reload("generation 3")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", new), 10)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restart_gets_the_address_back(gateway, sig):
+    def pid():
+        try:
+            return json.loads(gateway.page("/status")[1])["pid"]
+        except OSError:  # for a moment it is still the killed one that is connected to
+            return None
+
+    for _ in range(10):
+        gateway.process.send_signal(sig)
+        gateway.process.wait(40)
+        gateway.start()
+        end = time.monotonic() + 20
+        while pid() != gateway.process.pid:
+            assert gateway.process.poll() is None, gateway.log.read_text()
+            assert time.monotonic() < end
+            time.sleep(0.02)

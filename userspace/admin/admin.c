@@ -13,14 +13,17 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define BACKLOG	     64
-#define ACCEPT_PAUSE (100 * NSEC_PER_MSEC)
+#define BACKLOG		64
+#define ACCEPT_PAUSE	(100 * NSEC_PER_MSEC)
+#define BIND_TRIES	20
+#define BIND_PAUSE_USEC 50000
 
 struct admin_listener {
 	struct admin *admin;
 	struct io_op op;
 	struct timer retry;
 	int fd;
+	bool accepting; /* the operation is in the kernel */
 };
 
 struct admin {
@@ -43,12 +46,16 @@ static void arm_accept(struct admin_listener *l)
 	struct io_uring_sqe *sqe = ring_sqe(&l->admin->ring, &l->op);
 
 	io_uring_prep_multishot_accept(sqe, l->fd, NULL, NULL, SOCK_CLOEXEC);
+	l->accepting = true;
 }
 
 static void accept_again(struct timer *t, uint64_t now)
 {
+	struct admin_listener *l = container_of(t, struct admin_listener, retry);
+
 	(void)now;
-	arm_accept(container_of(t, struct admin_listener, retry));
+	if (!l->admin->stopping)
+		arm_accept(l);
 }
 
 static void accepted(struct io_op *op, int res, unsigned int flags)
@@ -60,7 +67,10 @@ static void accepted(struct io_op *op, int res, unsigned int flags)
 		close(res);
 	else if (res >= 0)
 		session_open(&a->host, res);
-	if (flags & IORING_CQE_F_MORE || a->stopping)
+	if (flags & IORING_CQE_F_MORE)
+		return;
+	l->accepting = false;
+	if (a->stopping)
 		return;
 	if (res < 0 && res != -ECONNABORTED && res != -EINTR)
 		timer_set(&a->ring.timers, &l->retry, a->ring.now + ACCEPT_PAUSE);
@@ -75,7 +85,21 @@ static void stop(struct io_op *op, int res, unsigned int flags)
 	(void)res;
 	(void)flags;
 	a->stopping = true;
+	for (size_t i = 0; i < a->n_listeners; i++)
+		shutdown(a->listeners[i].fd, SHUT_RDWR);
 	session_close_all(&a->host);
+}
+
+/*
+ * Nothing is left in the kernel. A ring that goes away with operations keeps their sockets for a moment, and who comes next
+ * could not bind the address.
+ */
+static bool ended(const struct admin *a)
+{
+	for (size_t i = 0; i < a->n_listeners; i++)
+		if (a->listeners[i].accepting)
+			return false;
+	return a->stopping && a->host.n_sessions == 0;
 }
 
 static void *run(void *arg)
@@ -93,13 +117,26 @@ static void *run(void *arg)
 		arm_accept(&a->listeners[i]);
 	sqe = ring_sqe(&a->ring, &a->stop_op);
 	io_uring_prep_read(sqe, a->stop_fd, &a->stop_value, sizeof(a->stop_value), 0);
-	while (rc == 0 && !(a->stopping && a->host.n_sessions == 0))
+	while (rc == 0 && !ended(a))
 		rc = ring_turn(&a->ring);
 	if (rc < 0)
 		log_error("admin: io_uring_enter: %s", strerror(-rc));
 	ring_fini(&a->ring);
 	session_host_fini(&a->host);
 	return NULL;
+}
+
+/* A predecessor that was killed holds its address until the kernel has taken its ring apart. */
+static int bind_patiently(int fd, const struct conf_sockaddr *address)
+{
+	int rc;
+
+	for (int tries = 0;; tries++) {
+		rc = bind(fd, (const struct sockaddr *)&address->ss, address->len);
+		if (rc == 0 || errno != EADDRINUSE || tries == BIND_TRIES)
+			return rc;
+		usleep(BIND_PAUSE_USEC);
+	}
 }
 
 static int open_listener(const struct conf_listener *l, struct error *err)
@@ -110,8 +147,7 @@ static int open_listener(const struct conf_listener *l, struct error *err)
 	if (fd < 0)
 		return error_sys(err, errno, "listener %.*s", SLICE_FMT(l->name));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (const struct sockaddr *)&l->address.ss, l->address.len) < 0 ||
-	    listen(fd, BACKLOG) < 0) {
+	if (bind_patiently(fd, &l->address) < 0 || listen(fd, BACKLOG) < 0) {
 		int code = errno;
 
 		close(fd);
