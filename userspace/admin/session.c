@@ -228,7 +228,7 @@ void session_open(struct session_host *h, int fd)
 		return;
 	}
 	s->host = h;
-	buf_init(&s->in, MAX_HEAD + RING_BUF_SIZE);
+	buf_init(&s->in, MAX_HEAD + RING_BUF_SIZE + STREAM_READ_AHEAD);
 	timer_init(&s->timer, expired);
 	stream_init(&s->stream, h->ring, fd, MAX_PAGE + MAX_HEAD, &events);
 	list_add(&h->sessions, &s->node);

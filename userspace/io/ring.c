@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -43,6 +45,30 @@ static int setup_bufs(struct ring *r, struct error *err)
 	return 0;
 }
 
+/* A multishot receive of one byte in all: a kernel that knows the cap ends it with the byte, others refuse the field. */
+static bool probe_multishot(struct ring *r)
+{
+	struct io_uring_cqe *cqe;
+	bool known = false;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return false;
+	if (write(fds[1], "a", 1) == 1) {
+		ring_recv_multishot(ring_sqe(r, NULL), fds[0], 1);
+		if (io_uring_submit_and_wait(&r->uring, 1) == 1 &&
+		    io_uring_peek_cqe(&r->uring, &cqe) == 0) {
+			known = cqe->res == 1 && !(cqe->flags & IORING_CQE_F_MORE);
+			if (cqe->flags & IORING_CQE_F_BUFFER)
+				ring_buf_put(r, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+			io_uring_cqe_seen(&r->uring, cqe);
+		}
+	}
+	close(fds[0]);
+	close(fds[1]);
+	return known;
+}
+
 int ring_init(struct ring *r, struct error *err)
 {
 	struct io_uring_params params = {
@@ -72,6 +98,7 @@ int ring_init(struct ring *r, struct error *err)
 		ring_fini(r);
 		return rc;
 	}
+	r->multishot = probe_multishot(r);
 	r->now = clock_mono();
 	r->wall = clock_wall();
 	timer_wheel_init(&r->timers, r->now);
@@ -108,6 +135,14 @@ struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op)
 	}
 	io_uring_sqe_set_data(sqe, op);
 	return sqe;
+}
+
+void ring_recv_multishot(struct io_uring_sqe *sqe, int fd, unsigned int cap)
+{
+	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = RING_BUF_GROUP;
+	sqe->file_index = cap; /* optlen in newer headers */
 }
 
 /* As io_uring_submit_and_wait_timeout, which cannot pass further flags in liburing 2.3. */

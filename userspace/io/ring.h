@@ -7,6 +7,7 @@
 #define IO_RING_H
 
 #include <liburing.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -33,6 +34,7 @@ struct ring {
 	uint64_t now;		 /* CLOCK_MONOTONIC ns of this turn */
 	uint64_t wall;		 /* CLOCK_REALTIME ns of this turn */
 	unsigned int wait_flags; /* IORING_ENTER_*, probed */
+	bool multishot;		 /* receives may go on up to a number of bytes (6.17), probed */
 	struct io_uring_buf_ring *bufs;
 	char *buf_memory;
 	uint64_t n_starved;  /* how often a receive found no buffer */
@@ -45,6 +47,9 @@ void ring_fini(struct ring *r);
 
 /* A submission entry, after a submit when the queue is full. Never NULL; the op is its completion's target. */
 struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op);
+
+/* A receive into the ring's buffers that goes on until at least cap bytes have come; only where r->multishot is set. */
+void ring_recv_multishot(struct io_uring_sqe *sqe, int fd, unsigned int cap);
 
 /* Submit all, wait for a completion or the next timer, run both. 0, or -errno that no later turn can mend. */
 int ring_turn(struct ring *r);

@@ -76,6 +76,10 @@ static void arm_recv(struct stream *s)
 
 	s->receiving = true;
 	s->in_flight++;
+	if (s->ring->multishot) {
+		ring_recv_multishot(sqe, s->fd, STREAM_READ_AHEAD - RING_BUF_SIZE + 1);
+		return;
+	}
 	/* Asked for again after data came: there is rarely more yet, so wait for it before trying. */
 	io_uring_prep_recv(sqe, s->fd, NULL, RING_BUF_SIZE, 0);
 	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
@@ -103,12 +107,14 @@ static void recv_done(struct io_op *op, int res, unsigned int flags)
 		r->n_starved++;
 		res = -EAGAIN;
 	}
-	s->receiving = false;
+	s->receiving = flags & IORING_CQE_F_MORE;
 	if (res > 0 && !s->closing)
 		s->events->data(
 			s, slice_make(ring_buf(r, flags >> IORING_CQE_BUFFER_SHIFT), (size_t)res));
 	if (flags & IORING_CQE_F_BUFFER)
 		ring_buf_put(r, flags >> IORING_CQE_BUFFER_SHIFT);
+	if (s->receiving)
+		return;
 	if (res <= 0 && res != -EINTR && res != -EAGAIN)
 		end(s, -res);
 	else if (!s->paused)

@@ -16,6 +16,9 @@
 /* Above this many bytes not yet taken by the peer, stream_full holds: whoever feeds it should pause. */
 #define STREAM_HIGH_WATER 131072
 
+/* At most this many bytes still come after stream_pause: what the receive in flight may bring. */
+#define STREAM_READ_AHEAD 65536
+
 struct stream;
 
 struct stream_events {
@@ -57,7 +60,7 @@ void stream_connect(struct stream *s, const struct sockaddr *addr, socklen_t len
 /* Start or go on reading. */
 void stream_resume(struct stream *s);
 
-/* No data callback after the receive in flight, if there is one, until stream_resume. */
+/* No new receive until stream_resume; the one in flight may still bring STREAM_READ_AHEAD bytes. */
 static inline void stream_pause(struct stream *s)
 {
 	s->paused = true;

@@ -361,7 +361,7 @@ void proxy_accept(struct proxy *p, int fd, struct proxy_listener *listener)
 	c->limits.max_requests = listener->limits.max_requests;
 	c->port = ntohs(((const struct sockaddr_in *)&listener->address)->sin_port);
 	write_client(c);
-	buf_init(&c->in, c->limits.max_head + 2 * RING_BUF_SIZE);
+	buf_init(&c->in, c->limits.max_head + 2 * RING_BUF_SIZE + STREAM_READ_AHEAD);
 	buf_init(&c->up_in, 2 * RING_BUF_SIZE);
 	buf_init(&c->up_head, 2 * c->limits.max_head + 65536);
 	arena_init(&c->arena, ARENA_CHUNK, ARENA_MAX);
