@@ -113,7 +113,7 @@ static void recv_done(struct io_op *op, int res, unsigned int flags)
 			s, slice_make(ring_buf(r, flags >> IORING_CQE_BUFFER_SHIFT), (size_t)res));
 	if (flags & IORING_CQE_F_BUFFER)
 		ring_buf_put(r, flags >> IORING_CQE_BUFFER_SHIFT);
-	if (s->receiving)
+	if (flags & IORING_CQE_F_MORE)
 		return;
 	if (res <= 0 && res != -EINTR && res != -EAGAIN)
 		end(s, -res);

@@ -28,6 +28,7 @@ struct peer {
 	int connect_error;
 	bool closed;
 	bool close_in_data;
+	bool resume_in_data;
 	int fd; /* the other side, not blocking */
 };
 
@@ -49,6 +50,8 @@ static void on_data(struct stream *s, struct slice bytes)
 	assert_int_equal(buf_put(&p->in, bytes), 0);
 	if (p->close_in_data)
 		stream_close(s);
+	if (p->resume_in_data)
+		stream_resume(s);
 }
 
 static void on_end(struct stream *s, int error)
@@ -157,6 +160,21 @@ static void test_pause(void **state)
 	assert_true(buf_len(&p.in) < 1 + sent);
 	stream_resume(&p.stream);
 	LOOP_UNTIL(buf_len(&p.in) == 1 + sent);
+	fini(&p);
+}
+
+/* Asked for again before the receive that ends is accounted for: nothing may stay in flight at the end. */
+static void test_resume_in_callback(void **state)
+{
+	static const char chunk[STREAM_READ_AHEAD];
+	struct peer p;
+
+	(void)state;
+	open_pair(&p);
+	p.resume_in_data = true;
+	stream_resume(&p.stream);
+	assert_int_equal(write(p.fd, chunk, sizeof(chunk)), sizeof(chunk));
+	LOOP_UNTIL(buf_len(&p.in) == sizeof(chunk));
 	fini(&p);
 }
 
@@ -395,11 +413,17 @@ static int single_setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_data_in_order), TEST(test_pause),
-		TEST(test_output),	  TEST(test_end),
-		TEST(test_broken),	  TEST(test_shutdown),
-		TEST(test_close),	  TEST(test_close_in_callback),
-		TEST(test_connect),	  TEST(test_close_while_connecting),
+		TEST(test_data_in_order),
+		TEST(test_pause),
+		TEST(test_resume_in_callback),
+		TEST(test_output),
+		TEST(test_end),
+		TEST(test_broken),
+		TEST(test_shutdown),
+		TEST(test_close),
+		TEST(test_close_in_callback),
+		TEST(test_connect),
+		TEST(test_close_while_connecting),
 		TEST(test_starvation),
 	};
 
