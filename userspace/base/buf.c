@@ -86,3 +86,24 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 	b->tail += (size_t)n;
 	return 0;
 }
+
+static int put_number(struct buf *b, uint64_t value, unsigned int base)
+{
+	char text[20];
+	char *at = text + sizeof(text);
+
+	do
+		*--at = "0123456789abcdef"[value % base];
+	while (value /= base);
+	return buf_append(b, at, (size_t)(text + sizeof(text) - at));
+}
+
+int buf_put_uint(struct buf *b, uint64_t value)
+{
+	return put_number(b, value, 10);
+}
+
+int buf_put_hex(struct buf *b, uint64_t value)
+{
+	return put_number(b, value, 16);
+}

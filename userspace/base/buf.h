@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
@@ -52,6 +53,10 @@ char *buf_reserve(struct buf *b, size_t n);
 /* 0, or -ENOBUFS with failed set and nothing appended. */
 int buf_append(struct buf *b, const void *p, size_t n);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* In decimal, and in lower-case hexadecimal, without leading zeros. */
+int buf_put_uint(struct buf *b, uint64_t value);
+int buf_put_hex(struct buf *b, uint64_t value);
 
 static inline int buf_put(struct buf *b, struct slice s)
 {

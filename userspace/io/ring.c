@@ -17,10 +17,90 @@
 #define FEAT_NO_IOWAIT	(1U << 17)
 #define ENTER_NO_IOWAIT (1U << 7)
 
+#define FIRST_OFFERED	16 /* buffers */
+#define CALM_TURNS	4096 /* until fewer are offered, and memory above the first ones is given back */
+
+static void offer(struct ring *r)
+{
+	int n = 0;
+
+	while (r->n_offered < r->want_offered && r->n_free) {
+		unsigned int id = r->buf_free[--r->n_free];
+
+		r->buf_refs[id] = 1;
+		if (id >= r->top)
+			r->top = id + 1;
+		io_uring_buf_ring_add(r->bufs, ring_buf(r, id), RING_BUF_SIZE, (unsigned short)id,
+				      io_uring_buf_ring_mask(RING_BUF_OFFERED), n++);
+		r->n_offered++;
+	}
+	if (n)
+		io_uring_buf_ring_advance(r->bufs, n);
+}
+
+/* Lowest ids on top, so that after a rush the work moves down again and the memory above can go. */
+static void sort_free(struct ring *r)
+{
+	unsigned int at = 0;
+
+	for (unsigned int id = RING_BUF_COUNT; id-- > 0;)
+		if (!r->buf_refs[id])
+			r->buf_free[at++] = (uint16_t)id;
+}
+
+void ring_buf_starved(struct ring *r)
+{
+	r->n_starved++;
+	/* Once a turn. */
+	if (r->calm && r->want_offered < RING_BUF_OFFERED)
+		r->want_offered *= 2;
+	r->calm = 0;
+}
+
+static void calm_down(struct ring *r)
+{
+	unsigned int highest = RING_BUF_COUNT;
+
+	if (++r->calm < CALM_TURNS)
+		return;
+	r->calm = 0;
+	if (r->want_offered > FIRST_OFFERED)
+		r->want_offered /= 2;
+	if (r->top <= RING_BUF_OFFERED)
+		return;
+	sort_free(r);
+	while (!r->buf_refs[highest - 1] && highest > RING_BUF_OFFERED)
+		highest--;
+	if (highest < r->top)
+		madvise(ring_buf(r, highest), (size_t)(r->top - highest) * RING_BUF_SIZE,
+			MADV_DONTNEED);
+	r->top = highest < r->top ? highest : r->top;
+}
+
+void ring_buf_unref(struct ring *r, unsigned int id)
+{
+	if (--r->buf_refs[id] == 0)
+		r->buf_free[r->n_free++] = (uint16_t)id;
+}
+
+bool ring_buf_lend(struct ring *r, const char *p, unsigned int *ret_id)
+{
+	size_t at = (size_t)(p - r->buf_memory);
+	unsigned int id = (unsigned int)(at / RING_BUF_SIZE);
+
+	if (p < r->buf_memory || at >= (size_t)RING_BUF_COUNT * RING_BUF_SIZE)
+		return false;
+	if (r->n_free < RING_BUF_COUNT / 2 || r->buf_refs[id] == UINT8_MAX)
+		return false;
+	r->buf_refs[id]++;
+	*ret_id = id;
+	return true;
+}
+
 static int setup_bufs(struct ring *r, struct error *err)
 {
-	struct io_uring_buf_reg reg = {.ring_entries = RING_BUF_COUNT, .bgid = RING_BUF_GROUP};
-	size_t ring_size = RING_BUF_COUNT * sizeof(struct io_uring_buf);
+	struct io_uring_buf_reg reg = {.ring_entries = RING_BUF_OFFERED, .bgid = RING_BUF_GROUP};
+	size_t ring_size = RING_BUF_OFFERED * sizeof(struct io_uring_buf);
 	size_t size = (size_t)RING_BUF_COUNT * RING_BUF_SIZE;
 	int rc;
 
@@ -29,19 +109,25 @@ static int setup_bufs(struct ring *r, struct error *err)
 		r->bufs = NULL;
 		return error_sys(err, errno, "receive buffer ring");
 	}
-	r->buf_memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			     0);
+	r->buf_memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r->buf_memory == MAP_FAILED) {
 		r->buf_memory = NULL;
 		return error_sys(err, errno, "receive buffers");
 	}
+	r->buf_free = calloc(RING_BUF_COUNT, sizeof(*r->buf_free));
+	r->buf_refs = calloc(RING_BUF_COUNT, sizeof(*r->buf_refs));
+	if (!r->buf_free || !r->buf_refs)
+		return error_sys(err, ENOMEM, "receive buffers");
 	io_uring_buf_ring_init(r->bufs);
 	reg.ring_addr = (uintptr_t)r->bufs;
 	rc = io_uring_register_buf_ring(&r->uring, &reg, 0);
 	if (rc < 0)
 		return error_sys(err, -rc, "registering receive buffers");
-	for (unsigned int i = 0; i < RING_BUF_COUNT; i++)
-		ring_buf_put(r, i);
+	r->n_free = RING_BUF_COUNT;
+	r->want_offered = FIRST_OFFERED;
+	sort_free(r);
+	offer(r);
 	return 0;
 }
 
@@ -59,8 +145,10 @@ static bool probe_multishot(struct ring *r)
 		if (io_uring_submit_and_wait(&r->uring, 1) == 1 &&
 		    io_uring_peek_cqe(&r->uring, &cqe) == 0) {
 			known = cqe->res == 1 && !(cqe->flags & IORING_CQE_F_MORE);
-			if (cqe->flags & IORING_CQE_F_BUFFER)
-				ring_buf_put(r, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+			if (cqe->flags & IORING_CQE_F_BUFFER) {
+				ring_buf_taken(r);
+				ring_buf_unref(r, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+			}
 			io_uring_cqe_seen(&r->uring, cqe);
 		}
 	}
@@ -111,18 +199,15 @@ void ring_fini(struct ring *r)
 		io_uring_queue_exit(&r->uring);
 	r->uring.ring_fd = -1;
 	if (r->bufs)
-		munmap(r->bufs, RING_BUF_COUNT * sizeof(struct io_uring_buf));
+		munmap(r->bufs, RING_BUF_OFFERED * sizeof(struct io_uring_buf));
 	if (r->buf_memory)
 		munmap(r->buf_memory, (size_t)RING_BUF_COUNT * RING_BUF_SIZE);
+	free(r->buf_free);
+	free(r->buf_refs);
 	r->bufs = NULL;
 	r->buf_memory = NULL;
-}
-
-void ring_buf_put(struct ring *r, unsigned int id)
-{
-	io_uring_buf_ring_add(r->bufs, ring_buf(r, id), RING_BUF_SIZE, (unsigned short)id,
-			      io_uring_buf_ring_mask(RING_BUF_COUNT), 0);
-	io_uring_buf_ring_advance(r->bufs, 1);
+	r->buf_free = NULL;
+	r->buf_refs = NULL;
 }
 
 struct io_uring_sqe *ring_sqe(struct ring *r, struct io_op *op)
@@ -186,5 +271,7 @@ int ring_turn(struct ring *r)
 	}
 	io_uring_cq_advance(&r->uring, seen);
 	timer_advance(&r->timers, r->now);
+	calm_down(r);
+	offer(r);
 	return 0;
 }

@@ -24,9 +24,14 @@ struct io_op {
 	io_op_fn *done; /* res and flags as in struct io_uring_cqe */
 };
 
-#define RING_BUF_SIZE  32768 /* bytes of a receive buffer */
-#define RING_BUF_COUNT 256   /* a power of two */
-#define RING_BUF_GROUP 0
+/*
+ * Receive buffers. The kernel is offered few at a time, the ones last returned first, so that a body is received into
+ * memory that is in the cache; as many more as a turn turns out to need. Their memory is real once they are used.
+ */
+#define RING_BUF_SIZE	 32768 /* bytes */
+#define RING_BUF_COUNT	 4096
+#define RING_BUF_OFFERED 256 /* at most, at a time; a power of two */
+#define RING_BUF_GROUP	 0
 
 struct ring {
 	struct io_uring uring;
@@ -37,6 +42,13 @@ struct ring {
 	bool multishot;		 /* receives may go on up to a number of bytes (6.17), probed */
 	struct io_uring_buf_ring *bufs;
 	char *buf_memory;
+	uint16_t *buf_free; /* a stack of ids */
+	uint8_t *buf_refs;  /* of each */
+	unsigned int n_free;
+	unsigned int n_offered;
+	unsigned int want_offered;
+	unsigned int calm;   /* turns since the last decision on want_offered */
+	unsigned int top;    /* one above the highest buffer that has been used */
 	uint64_t n_starved;  /* how often a receive found no buffer */
 	uint64_t n_overflow; /* completions that found the queue full */
 };
@@ -59,7 +71,22 @@ static inline char *ring_buf(const struct ring *r, unsigned int id)
 	return r->buf_memory + (size_t)id * RING_BUF_SIZE;
 }
 
-/* Give a receive buffer back to the kernel. */
-void ring_buf_put(struct ring *r, unsigned int id);
+/* A completion brought a buffer, and with it the one reference that it was offered with. */
+static inline void ring_buf_taken(struct ring *r)
+{
+	r->n_offered--;
+}
+
+/* The last reference gives the buffer back. */
+void ring_buf_unref(struct ring *r, unsigned int id);
+
+/*
+ * Another reference of the buffer that p points into. False when p is elsewhere, or when so many are on loan that
+ * receiving might stop: then copy.
+ */
+bool ring_buf_lend(struct ring *r, const char *p, unsigned int *ret_id);
+
+/* A receive found no buffer: offer more at a time. */
+void ring_buf_starved(struct ring *r);
 
 #endif

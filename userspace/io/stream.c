@@ -21,8 +21,8 @@ void stream_init(struct stream *s, struct ring *r, int fd, size_t max,
 		.recv_op.done = recv_done,
 		.send_op.done = send_done,
 	};
-	buf_init(&s->sending, max);
-	buf_init(&s->queued, max);
+	outq_init(&s->out[0], r, max);
+	outq_init(&s->out[1], r, max);
 }
 
 static void release(struct stream *s)
@@ -31,16 +31,17 @@ static void release(struct stream *s)
 		return;
 	close(s->fd);
 	s->fd = -1;
-	buf_fini(&s->sending);
-	buf_fini(&s->queued);
+	outq_fini(&s->out[0]);
+	outq_fini(&s->out[1]);
 	s->events->closed(s);
 }
 
 static void end(struct stream *s, int error)
 {
-	if (s->ended || s->closing)
+	if (s->closing || s->broken || (s->ended && !error))
 		return;
 	s->ended = true;
+	s->broken = error != 0;
 	s->events->end(s, error);
 }
 
@@ -77,7 +78,9 @@ static void arm_recv(struct stream *s)
 	s->receiving = true;
 	s->in_flight++;
 	if (s->ring->multishot) {
-		ring_recv_multishot(sqe, s->fd, STREAM_READ_AHEAD - RING_BUF_SIZE + 1);
+		/* In the middle of a large body one buffer at a time: what is received goes out while it is hot. */
+		ring_recv_multishot(sqe, s->fd,
+				    s->bulk ? 1 : STREAM_READ_AHEAD - RING_BUF_SIZE + 1);
 		return;
 	}
 	/* Asked for again after data came: there is rarely more yet, so wait for it before trying. */
@@ -99,20 +102,20 @@ static void recv_done(struct io_op *op, int res, unsigned int flags)
 	struct stream *s = container_of(op, struct stream, recv_op);
 	struct ring *r = s->ring;
 
-	/*
-	 * No buffer: completions of this very turn held them all. Each is given back when its data callback
-	 * returns, so all are home before the next submission and asking again makes progress.
-	 */
+	/* No buffer: asked for again, with more on offer. */
 	if (res == -ENOBUFS) {
-		r->n_starved++;
+		ring_buf_starved(r);
 		res = -EAGAIN;
 	}
 	s->receiving = flags & IORING_CQE_F_MORE;
+	s->bulk = res == RING_BUF_SIZE;
+	if (flags & IORING_CQE_F_BUFFER)
+		ring_buf_taken(r);
 	if (res > 0 && !s->closing)
 		s->events->data(
 			s, slice_make(ring_buf(r, flags >> IORING_CQE_BUFFER_SHIFT), (size_t)res));
 	if (flags & IORING_CQE_F_BUFFER)
-		ring_buf_put(r, flags >> IORING_CQE_BUFFER_SHIFT);
+		ring_buf_unref(r, flags >> IORING_CQE_BUFFER_SHIFT);
 	if (flags & IORING_CQE_F_MORE)
 		return;
 	if (res <= 0 && res != -EINTR && res != -EAGAIN)
@@ -125,25 +128,29 @@ static void recv_done(struct io_op *op, int res, unsigned int flags)
 
 static void arm_send(struct stream *s)
 {
-	struct slice out = buf_slice(&s->sending);
+	const struct outq *q = stream_sending(s);
 	struct io_uring_sqe *sqe = ring_sqe(s->ring, &s->send_op);
 
 	s->send_busy = true;
 	s->in_flight++;
-	io_uring_prep_send(sqe, s->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_WAITALL);
+	if (q->n_loans == 0) {
+		struct slice own = buf_slice(&q->own);
+
+		io_uring_prep_send(sqe, s->fd, own.ptr, own.len, MSG_NOSIGNAL | MSG_WAITALL);
+		return;
+	}
+	s->msg.msg_iov = s->iov;
+	s->msg.msg_iovlen = outq_iov(q, s->iov);
+	io_uring_prep_sendmsg(sqe, s->fd, &s->msg, MSG_NOSIGNAL | MSG_WAITALL);
 }
 
 void stream_flush(struct stream *s)
 {
-	struct buf taken;
-
-	if (s->send_busy || s->closing || buf_len(&s->queued) == 0)
+	if (s->send_busy || s->closing || s->broken || outq_len(stream_outq(s)) == 0)
 		return;
-	assert(buf_len(&s->sending) == 0);
-	taken = s->sending;
-	s->sending = s->queued;
-	s->queued = taken;
-	buf_clear(&s->queued);
+	assert(outq_len(stream_sending(s)) == 0);
+	s->turn = !s->turn;
+	buf_clear(stream_out(s));
 	arm_send(s);
 }
 
@@ -155,8 +162,8 @@ static void send_done(struct io_op *op, int res, unsigned int flags)
 	s->send_busy = false;
 	if (!s->closing) {
 		if (res >= 0) {
-			buf_consume(&s->sending, (size_t)res);
-			if (buf_len(&s->sending))
+			outq_consume(stream_sending(s), (size_t)res);
+			if (outq_len(stream_sending(s)))
 				arm_send(s);
 			else
 				stream_flush(s);

@@ -11,10 +11,11 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "io/outq.h"
 #include "io/ring.h"
 
 /* Above this many bytes not yet taken by the peer, stream_full holds: whoever feeds it should pause. */
-#define STREAM_HIGH_WATER 131072
+#define STREAM_HIGH_WATER 65536
 
 /* At most this many bytes still come after stream_pause: what the receive in flight may bring. */
 #define STREAM_READ_AHEAD 65536
@@ -22,9 +23,12 @@
 struct stream;
 
 struct stream_events {
-	/* Bytes arrived; they are the ring's and end with the call. */
+	/* Bytes arrived; they are the ring's and end with the call, but for what an outq borrows of them. */
 	void (*data)(struct stream *s, struct slice bytes);
-	/* The peer will send no more (error 0) or the connection broke (errno). No data follows. */
+	/*
+	 * The peer will send no more (error 0) or the connection broke (errno). No data follows; but a connection that
+	 * ended well may still break while it is written to.
+	 */
 	void (*end)(struct stream *s, int error);
 	/* All or part of the output was taken: stream_full may have become false, stream_idle true. */
 	void (*drained)(struct stream *s);
@@ -39,14 +43,18 @@ struct stream {
 	struct ring *ring;
 	struct io_op recv_op;
 	struct io_op send_op; /* connect, too: there is no send before it ended */
-	struct buf sending;   /* in the kernel's hands */
-	struct buf queued;    /* behind it */
+	struct outq out[2];   /* one in the kernel's hands, one behind it */
+	struct msghdr msg;
+	struct iovec iov[OUTQ_IOVS];
 	int fd;
 	unsigned int in_flight;
+	bool turn;	/* out[turn] is the one behind */
 	bool receiving; /* a receive is armed */
+	bool bulk;	/* the last receive filled its buffer */
 	bool paused;
 	bool send_busy;
-	bool ended; /* the end callback was made */
+	bool ended;  /* the end callback was made */
+	bool broken; /* with an error: nothing can be sent any more */
 	bool closing;
 };
 
@@ -66,23 +74,33 @@ static inline void stream_pause(struct stream *s)
 	s->paused = true;
 }
 
-/* Where to append output; stream_flush sends it. */
+/* Where to put output; stream_flush sends it. */
+static inline struct outq *stream_outq(struct stream *s)
+{
+	return &s->out[s->turn];
+}
+
 static inline struct buf *stream_out(struct stream *s)
 {
-	return &s->queued;
+	return &stream_outq(s)->own;
+}
+
+static inline struct outq *stream_sending(struct stream *s)
+{
+	return &s->out[!s->turn];
 }
 
 void stream_flush(struct stream *s);
 
 static inline bool stream_full(const struct stream *s)
 {
-	return buf_len(&s->queued) + buf_len(&s->sending) >= STREAM_HIGH_WATER;
+	return outq_len(&s->out[0]) + outq_len(&s->out[1]) >= STREAM_HIGH_WATER;
 }
 
 /* Everything written has been taken by the kernel. */
 static inline bool stream_idle(const struct stream *s)
 {
-	return !s->send_busy && buf_len(&s->queued) == 0;
+	return !s->send_busy && outq_len(&s->out[s->turn]) == 0;
 }
 
 /* Send FIN once all output is gone (call when stream_idle); reading may go on. */

@@ -18,20 +18,22 @@ void body_init(struct body *b, enum body_kind in, uint64_t length, bool out_chun
 		chunked_init(&b->chunked);
 }
 
-static void put_data(struct body *b, struct buf *out, struct slice data)
+static void put_data(struct body *b, struct outq *out, struct slice data)
 {
 	b->bytes += data.len;
 	if (data.len == 0)
 		return;
+	if (b->out_chunked) {
+		buf_put_hex(&out->own, data.len);
+		buf_put(&out->own, SLICE("\r\n"));
+	}
+	outq_put(out, data);
 	if (b->out_chunked)
-		buf_printf(out, "%zx\r\n", data.len);
-	buf_put(out, data);
-	if (b->out_chunked)
-		buf_put(out, SLICE("\r\n"));
+		buf_put(&out->own, SLICE("\r\n"));
 }
 
 /* Some peers merge them with the head: only what frames, routes and controls nothing passes (RFC 9110, section 6.5.1). */
-static void put_trailer(struct body *b, struct buf *out, struct slice line)
+static void put_trailer(struct body *b, struct outq *out, struct slice line)
 {
 	struct slice name = slice_first(line, slice_index(line, ':'));
 
@@ -39,23 +41,23 @@ static void put_trailer(struct body *b, struct buf *out, struct slice line)
 	    !b->trailer(b, name))
 		return;
 	if (!b->last_chunk)
-		buf_put(out, SLICE("0\r\n"));
+		buf_put(&out->own, SLICE("0\r\n"));
 	b->last_chunk = true;
-	buf_put(out, line);
-	buf_put(out, SLICE("\r\n"));
+	buf_put(&out->own, line);
+	buf_put(&out->own, SLICE("\r\n"));
 }
 
-static void finish(struct body *b, struct buf *out)
+static void finish(struct body *b, struct outq *out)
 {
 	b->done = true;
 	if (!b->out_chunked)
 		return;
 	if (!b->last_chunk)
-		buf_put(out, SLICE("0\r\n"));
-	buf_put(out, SLICE("\r\n"));
+		buf_put(&out->own, SLICE("0\r\n"));
+	buf_put(&out->own, SLICE("\r\n"));
 }
 
-static int move_chunked(struct body *b, struct slice *in, struct buf *out)
+static int move_chunked(struct body *b, struct slice *in, struct outq *out)
 {
 	struct slice part;
 
@@ -78,7 +80,7 @@ static int move_chunked(struct body *b, struct slice *in, struct buf *out)
 	}
 }
 
-int body_move(struct body *b, struct slice *in, struct buf *out)
+int body_move(struct body *b, struct slice *in, struct outq *out)
 {
 	struct slice part;
 	int rc = 0;
@@ -104,17 +106,17 @@ int body_move(struct body *b, struct slice *in, struct buf *out)
 		*in = slice_skip(*in, in->len);
 		break;
 	}
-	if (rc == 0 && out->failed)
+	if (rc == 0 && out->own.failed)
 		rc = -ENOBUFS;
 	return rc;
 }
 
-int body_eof(struct body *b, struct buf *out)
+int body_eof(struct body *b, struct outq *out)
 {
 	if (b->done)
 		return 0;
 	if (b->in != BODY_CLOSE)
 		return -EPIPE;
 	finish(b, out);
-	return out->failed ? -ENOBUFS : 0;
+	return out->own.failed ? -ENOBUFS : 0;
 }

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "http/chunked.h"
+#include "io/outq.h"
 
 enum body_kind {
 	BODY_NONE,
@@ -35,9 +35,9 @@ struct body {
 void body_init(struct body *b, enum body_kind in, uint64_t length, bool out_chunked);
 
 /* Move bytes of *in to out until the body ends or *in is used up. 0; -EBADMSG: malformed; -ENOBUFS: out is full. */
-int body_move(struct body *b, struct slice *in, struct buf *out);
+int body_move(struct body *b, struct slice *in, struct outq *out);
 
 /* The input ended: 0 when that ends a BODY_CLOSE body, else -EPIPE. */
-int body_eof(struct body *b, struct buf *out);
+int body_eof(struct body *b, struct outq *out);
 
 #endif

@@ -170,7 +170,7 @@ static bool move_body(struct conn *c, struct slice *in)
 
 	if (!c->up || stream_full(&c->up->stream))
 		return false;
-	rc = body_move(&c->request_body, in, stream_out(&c->up->stream));
+	rc = body_move(&c->request_body, in, stream_outq(&c->up->stream));
 	if (rc == -EBADMSG && !c->answered) {
 		request_refuse(c, 400, "bad_body");
 		return false;

@@ -281,7 +281,7 @@ static void upstream_data(struct stream *s, struct slice bytes)
 			return;
 		}
 	}
-	rc = body_move(&c->response_body, &bytes, stream_out(&c->stream));
+	rc = body_move(&c->response_body, &bytes, stream_outq(&c->stream));
 	if (rc < 0) {
 		c->up_failed = true;
 		c->verdict = rc == -EBADMSG ? "upstream_protocol" : "no_room";
@@ -306,7 +306,7 @@ static void upstream_end(struct stream *s, int error)
 	struct conn *c = u->user;
 
 	if (c->answered) {
-		if (error == 0 && body_eof(&c->response_body, stream_out(&c->stream)) == 0) {
+		if (error == 0 && body_eof(&c->response_body, stream_outq(&c->stream)) == 0) {
 			complete(c);
 			return;
 		}

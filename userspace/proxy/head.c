@@ -59,6 +59,13 @@ static void put_field(struct buf *out, struct slice name, struct slice value)
 	out->tail += name.len + value.len + 4;
 }
 
+static void put_number(struct buf *out, struct slice name_and_colon, uint64_t value)
+{
+	buf_put(out, name_and_colon);
+	buf_put_uint(out, value);
+	buf_put(out, SLICE("\r\n"));
+}
+
 /* Fields that the gateway writes itself: what the client said of them is not to be believed. */
 static bool own_field(enum http_name id)
 {
@@ -113,7 +120,7 @@ void head_write_request(struct buf *out, const struct http_head *h, const struct
 	put_field(out, SLICE("X-Forwarded-Proto"), SLICE("http"));
 	if (h->host.len)
 		put_field(out, SLICE("X-Forwarded-Host"), h->host);
-	buf_printf(out, "X-Forwarded-Port: %u\r\n", q->port);
+	put_number(out, SLICE("X-Forwarded-Port: "), q->port);
 	put_field(out, SLICE("X-Request-ID"), q->request_id);
 	put_via(out, h);
 	if (q->trailers)
@@ -121,16 +128,18 @@ void head_write_request(struct buf *out, const struct http_head *h, const struct
 	if (q->chunked)
 		buf_put(out, SLICE("Transfer-Encoding: chunked\r\n"));
 	else if (h->has_length)
-		buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)h->length);
+		put_number(out, SLICE("Content-Length: "), h->length);
 	buf_put(out, SLICE("\r\n"));
 }
 
 void head_write_response(struct buf *out, const struct http_head *h, struct slice request_id,
 			 bool chunked, bool close)
 {
-	struct slice reason = h->reason.len ? h->reason : http_reason(h->status);
-
-	buf_printf(out, "HTTP/1.1 %u %.*s\r\n", h->status, SLICE_FMT(reason));
+	buf_put(out, SLICE("HTTP/1.1 "));
+	buf_put_uint(out, h->status);
+	buf_put(out, SLICE(" "));
+	buf_put(out, h->reason.len ? h->reason : http_reason(h->status));
+	buf_put(out, SLICE("\r\n"));
 	for (size_t i = 0; i < h->n_fields; i++) {
 		const struct http_field *f = &h->fields[i];
 

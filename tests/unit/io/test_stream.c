@@ -163,6 +163,30 @@ static void test_pause(void **state)
 	fini(&p);
 }
 
+/* A peer that has sent its FIN goes away altogether: told a second time, and nothing is sent any more. */
+static void test_broken_after_end(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	open_pair(&p);
+	stream_resume(&p.stream);
+	assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+	LOOP_UNTIL(p.n_end == 1);
+	assert_int_equal(p.end_error, 0);
+	close(p.fd);
+	p.fd = -1;
+	buf_puts(stream_out(&p.stream), "late");
+	stream_flush(&p.stream);
+	LOOP_UNTIL(p.n_end == 2);
+	assert_int_equal(p.end_error, EPIPE);
+	buf_puts(stream_out(&p.stream), "later");
+	stream_flush(&p.stream);
+	loop_turns(3);
+	assert_int_equal(p.n_end, 2);
+	fini(&p);
+}
+
 /* Asked for again before the receive that ends is accounted for: nothing may stay in flight at the end. */
 static void test_resume_in_callback(void **state)
 {
@@ -203,7 +227,7 @@ static void test_output(void **state)
 		}
 		assert_int_equal(ring_turn(&ring), 0);
 		/* What is not taken stays bounded: the mark and one chunk. */
-		assert_true(buf_len(&p.stream.queued) + buf_len(&p.stream.sending) <
+		assert_true(outq_len(&p.stream.out[0]) + outq_len(&p.stream.out[1]) <
 			    STREAM_HIGH_WATER + sizeof(chunk));
 		n = read(p.fd, back, sizeof(back));
 		for (ssize_t i = 0; i < n; i++)
@@ -369,10 +393,10 @@ static void test_close_while_connecting(void **state)
 	close(listener);
 }
 
-/* More streams have data in one turn than there are receive buffers: all get theirs. */
+/* More streams have data in one turn than receive buffers on offer: all get theirs. */
 static void test_starvation(void **state)
 {
-	size_t n = RING_BUF_COUNT + 100;
+	size_t n = RING_BUF_OFFERED + 100;
 	struct peer *peers = calloc(n, sizeof(*peers));
 	size_t done = 0;
 
@@ -416,6 +440,7 @@ int main(void)
 		TEST(test_data_in_order),
 		TEST(test_pause),
 		TEST(test_resume_in_callback),
+		TEST(test_broken_after_end),
 		TEST(test_output),
 		TEST(test_end),
 		TEST(test_broken),

@@ -24,13 +24,13 @@ static bool not_x_own(const struct body *b, struct slice name)
 static void move(struct body *b, const char *text, const char *expect, const char *rest)
 {
 	struct slice in = slice_str(text);
-	struct buf out;
+	struct outq out;
 
-	buf_init(&out, 4096);
+	outq_init(&out, NULL, 4096);
 	assert_int_equal(body_move(b, &in, &out), 0);
-	assert_true(slice_eq(buf_slice(&out), slice_str(expect)));
+	assert_true(slice_eq(buf_slice(&out.own), slice_str(expect)));
 	assert_true(slice_eq(in, slice_str(rest)));
-	buf_fini(&out);
+	outq_fini(&out);
 }
 
 static void test_chunked(void **state)
@@ -64,17 +64,17 @@ static void test_length(void **state)
 static void test_close(void **state)
 {
 	struct body b;
-	struct buf out;
+	struct outq out;
 
 	(void)state;
-	buf_init(&out, 64);
+	outq_init(&out, NULL, 64);
 	body_init(&b, BODY_CLOSE, 0, true);
 	move(&b, "abc", "3\r\nabc\r\n", "");
 	assert_int_equal(body_eof(&b, &out), 0);
-	assert_true(slice_eq(buf_slice(&out), SLICE("0\r\n\r\n")));
+	assert_true(slice_eq(buf_slice(&out.own), SLICE("0\r\n\r\n")));
 	body_init(&b, BODY_LENGTH, 5, false);
 	assert_int_equal(body_eof(&b, &out), -EPIPE);
-	buf_fini(&out);
+	outq_fini(&out);
 }
 
 static void test_errors(void **state)
@@ -82,15 +82,15 @@ static void test_errors(void **state)
 	struct slice bad = SLICE("x\r\n");
 	struct slice big = SLICE("0123456789");
 	struct body b;
-	struct buf out;
+	struct outq out;
 
 	(void)state;
-	buf_init(&out, 4);
+	outq_init(&out, NULL, 4);
 	body_init(&b, BODY_CHUNKED, 0, true);
 	assert_int_equal(body_move(&b, &bad, &out), -EBADMSG);
 	body_init(&b, BODY_LENGTH, 10, false);
 	assert_int_equal(body_move(&b, &big, &out), -ENOBUFS);
-	buf_fini(&out);
+	outq_fini(&out);
 }
 
 int main(void)
