@@ -27,8 +27,12 @@ static __always_inline bool bucket_charge(__u64 *full_at, __u64 now, __u64 inter
 		__u64 old = *(volatile __u64 *)full_at;
 		__u64 from = old > now ? old : now;
 
-		if (from - now + interval > depth)
+		if (from - now + interval > depth) {
+			/* In debt for more than a bucket holds: the policy was another one then. */
+			if (from - now > depth)
+				__sync_val_compare_and_swap(full_at, old, now + depth);
 			return false;
+		}
 		if (__sync_val_compare_and_swap(full_at, old, from + interval) == old)
 			return true;
 	}

@@ -22,6 +22,7 @@
 
 #include "bpf/abi.h"
 
+#define IP_MAX		    65535 /* longer packets, merged by this host (BIG TCP), say 0 */
 #define VLAN_TAGS	    2
 #define IP6_EXTENSIONS	    6 /* more than any sender has a use for */
 
@@ -145,6 +146,8 @@ static __always_inline enum reason parse_ip4(struct packet *p)
 		return REASON_MALFORMED;
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
+	if (!total && p->bytes > IP_MAX)
+		total = IP_MAX;
 	if (header < sizeof(*ip) || total < header || p->ip + total > p->bytes)
 		return REASON_MALFORMED;
 	if (!skip(p, header - sizeof(*ip), 40))
@@ -201,17 +204,21 @@ static __always_inline enum reason parse_ip6(struct packet *p)
 {
 	struct ipv6hdr *ip = take(p, sizeof(*ip));
 	__be64 network;
+	__u32 payload;
 
 	if (!ip || ip->version != 6)
 		return REASON_MALFORMED;
-	if (p->ip + sizeof(*ip) + bpf_ntohs(ip->payload_len) > p->bytes)
+	payload = bpf_ntohs(ip->payload_len);
+	if (!payload && p->bytes > IP_MAX)
+		payload = IP_MAX - sizeof(*ip);
+	if (p->ip + sizeof(*ip) + payload > p->bytes)
 		return REASON_MALFORMED;
 	p->source6.prefixlen = 128;
 	__builtin_memcpy(p->source6.addr, &ip->saddr, sizeof(p->source6.addr));
 	__builtin_memcpy(&network, &ip->saddr, sizeof(network));
 	p->source = bpf_be64_to_cpu(network);
 	p->protocol = ip->nexthdr;
-	p->l4_len = bpf_ntohs(ip->payload_len);
+	p->l4_len = payload;
 	return parse_extensions(p);
 }
 

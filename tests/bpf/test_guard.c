@@ -576,6 +576,24 @@ static void test_bucket_crowd(void **state)
 	expect(&f, REASON_LIMITED);
 }
 
+/* A policy that gives more does so at once: debts from before are cut to what a bucket holds now. */
+static void test_bucket_policy_changes(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){.interval = 1000 * SEC, .burst = 2});
+	tcp4(&f, CLIENT4, F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	policy_set((struct policy){.interval = SEC, .burst = 2});
+	expect(&f, REASON_LIMITED);
+	guard->bss->test_now += SEC;
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+}
+
 static void *hammer(void *arg)
 {
 	cpu_set_t set;
@@ -809,6 +827,7 @@ int main(void)
 		T(test_bucket_sources),
 		T(test_bucket_meters_protected_only),
 		T(test_bucket_crowd),
+		T(test_bucket_policy_changes),
 		T(test_bucket_concurrent),
 		T(test_cookies),
 		T(test_cookie_modes),

@@ -82,6 +82,17 @@ def test_apply_keeps_what_was_added_by_hand(bed):
     assert found == {"192.0.2.2": "file", "192.0.2.3": "file", "192.0.2.9": "operator"}
 
 
+def test_apply_that_fails_changes_nothing(bed):
+    here = ("--interface", bed.interface)
+    bed.attach("  deny: [192.0.2.1]\n  allow: [192.0.2.3]\n")
+    before = bed.json("status", *here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)
+    many = ", ".join(f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(65537))
+    file = bed.config(f"  allow: [192.0.2.4]\n  deny: [{many}]\n  rate_limit: {{rate: 5/s}}\n")
+    r = bed.sluice("apply", *here, "-c", file, check=False)
+    assert r.returncode == 1 and "the list is full" in r.stderr
+    assert (bed.json("status", *here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)) == before
+
+
 def test_bucket_holds_one_source_while_another_is_served(echo):
     bed = echo
     run("ip", "-n", bed.client, "addr", "add", "10.7.0.3/16", "dev", bed.peer)

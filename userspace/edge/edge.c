@@ -117,17 +117,30 @@ static struct policy policy_of(const struct conf_edge *conf)
 int edge_apply(const struct edge *e, const struct config *cfg, struct error *err)
 {
 	const struct conf_edge *conf = &cfg->edge;
+	_cleanup_free_ bool *allowed = calloc(conf->allow.n + 1, sizeof(*allowed));
+	_cleanup_free_ bool *denied = calloc(conf->deny.n + 1, sizeof(*denied));
 	struct policy policy = policy_of(conf);
 	uint32_t key = 0;
 	int rc;
 
-	rc = edge_list_sync(e, EDGE_ALLOW, &conf->allow, err);
-	if (rc == 0)
-		rc = edge_list_sync(e, EDGE_DENY, &conf->deny, err);
-	if (rc == 0)
-		rc = apply_ports(e, conf, err);
+	if (!allowed || !denied)
+		return error_sys(err, ENOMEM, "%s: lists", e->name);
+	/* What may fail for want of room comes first, and is undone. */
+	rc = edge_list_add_file(e, EDGE_ALLOW, &conf->allow, allowed, err);
+	if (rc < 0)
+		return rc;
+	rc = edge_list_add_file(e, EDGE_DENY, &conf->deny, denied, err);
+	if (rc < 0) {
+		edge_list_undo_file(e, EDGE_ALLOW, &conf->allow, allowed, conf->allow.n);
+		return rc;
+	}
+	rc = apply_ports(e, conf, err);
 	if (rc == 0 && bpf_map_update_elem(e->policy, &key, &policy, BPF_ANY) < 0)
 		rc = error_sys(err, errno, "%s: policy", e->name);
+	if (rc == 0)
+		rc = edge_list_keep_file(e, EDGE_ALLOW, &conf->allow, err);
+	if (rc == 0)
+		rc = edge_list_keep_file(e, EDGE_DENY, &conf->deny, err);
 	return rc;
 }
 

@@ -120,8 +120,32 @@ static int compare(const void *a, const void *b)
 	return conf_cidr_compare(a, b);
 }
 
-int edge_list_sync(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-		   struct error *err)
+int edge_list_add_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+		       bool *ret_added, struct error *err)
+{
+	for (size_t i = 0; i < cidrs->n; i++) {
+		const struct conf_cidr *c = &cidrs->items[i];
+		int rc = update(map_of(e, list, c->family), c, ORIGIN_FILE, BPF_NOEXIST, err);
+
+		ret_added[i] = rc == 0;
+		if (rc == 0 || rc == -EEXIST)
+			continue;
+		edge_list_undo_file(e, list, cidrs, ret_added, i);
+		return rc;
+	}
+	return 0;
+}
+
+void edge_list_undo_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+			 const bool *added, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (added[i])
+			edge_list_del(e, list, &cidrs->items[i], NULL);
+}
+
+int edge_list_keep_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+			struct error *err)
 {
 	struct edge_entries old = {0};
 	_cleanup_free_ struct edge_entry *items = NULL;
@@ -131,13 +155,8 @@ int edge_list_sync(const struct edge *e, enum edge_list list, const struct conf_
 	sorted = calloc(cidrs->n + 1, sizeof(*sorted));
 	if (!sorted)
 		return error_sys(err, ENOMEM, "%s: list", e->name);
-	for (size_t i = 0; i < cidrs->n; i++) {
-		sorted[i] = cidrs->items[i];
-		rc = update(map_of(e, list, sorted[i].family), &sorted[i], ORIGIN_FILE, BPF_NOEXIST,
-			    err);
-		if (rc < 0 && rc != -EEXIST)
-			return rc;
-	}
+	if (cidrs->n)
+		memcpy(sorted, cidrs->items, cidrs->n * sizeof(*sorted));
 	qsort(sorted, cidrs->n, sizeof(*sorted), compare);
 	rc = edge_list_read(e, list, &old, err);
 	if (rc < 0)

@@ -29,8 +29,19 @@ int edge_list_del(const struct edge *e, enum edge_list list, const struct conf_c
 int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entries *ret,
 		   struct error *err);
 
-/* Make the file's entries of the list these; others stay. New ones come before old ones go. */
-int edge_list_sync(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-		   struct error *err);
+/*
+ * Add a file's entries that are not there yet; ret_added says of each whether it was missing. On failure nothing
+ * was added.
+ */
+int edge_list_add_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+		       bool *ret_added, struct error *err);
+
+/* Take the first n back, as far as they were added. */
+void edge_list_undo_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+			 const bool *added, size_t n);
+
+/* Remove what an earlier file has put there and this one does not name. */
+int edge_list_keep_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
+			struct error *err);
 
 #endif
