@@ -20,20 +20,28 @@
 #define FIRST_OFFERED	16 /* buffers */
 #define CALM_TURNS	4096 /* until fewer are offered, and memory above the first ones is given back */
 
+bool ring_buf_get(struct ring *r, unsigned int *ret_id)
+{
+	unsigned int id;
+
+	if (r->n_free == 0)
+		return false;
+	id = r->buf_free[--r->n_free];
+	r->buf_refs[id] = 1;
+	if (id >= r->top)
+		r->top = id + 1;
+	*ret_id = id;
+	return true;
+}
+
 static void offer(struct ring *r)
 {
+	unsigned int id;
 	int n = 0;
 
-	while (r->n_offered < r->want_offered && r->n_free) {
-		unsigned int id = r->buf_free[--r->n_free];
-
-		r->buf_refs[id] = 1;
-		if (id >= r->top)
-			r->top = id + 1;
+	for (; r->n_offered < r->want_offered && ring_buf_get(r, &id); r->n_offered++)
 		io_uring_buf_ring_add(r->bufs, ring_buf(r, id), RING_BUF_SIZE, (unsigned short)id,
 				      io_uring_buf_ring_mask(RING_BUF_OFFERED), n++);
-		r->n_offered++;
-	}
 	if (n)
 		io_uring_buf_ring_advance(r->bufs, n);
 }

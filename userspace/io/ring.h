@@ -77,6 +77,9 @@ static inline void ring_buf_taken(struct ring *r)
 	r->n_offered--;
 }
 
+/* A buffer for whoever receives without the ring, the one last returned, with one reference. False: none is left. */
+bool ring_buf_get(struct ring *r, unsigned int *ret_id);
+
 /* The last reference gives the buffer back. */
 void ring_buf_unref(struct ring *r, unsigned int id);
 

@@ -3,7 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
+
+#define BULK_PIECES 8 /* at a time, then others have their turn */
 
 static io_op_fn recv_done;
 static io_op_fn send_done;
@@ -71,16 +74,21 @@ static void connect_done(struct io_op *op, int res, unsigned int flags)
 	release(s);
 }
 
+static io_op_fn poll_done;
+
 static void arm_recv(struct stream *s)
 {
 	struct io_uring_sqe *sqe = ring_sqe(s->ring, &s->recv_op);
 
 	s->receiving = true;
 	s->in_flight++;
+	s->recv_op.done = s->bulk ? poll_done : recv_done;
+	if (s->bulk) {
+		io_uring_prep_poll_add(sqe, s->fd, POLLIN);
+		return;
+	}
 	if (s->ring->multishot) {
-		/* In the middle of a large body one buffer at a time: what is received goes out while it is hot. */
-		ring_recv_multishot(sqe, s->fd,
-				    s->bulk ? 1 : STREAM_READ_AHEAD - RING_BUF_SIZE + 1);
+		ring_recv_multishot(sqe, s->fd, STREAM_READ_AHEAD - RING_BUF_SIZE + 1);
 		return;
 	}
 	/* Asked for again after data came: there is rarely more yet, so wait for it before trying. */
@@ -93,8 +101,52 @@ static void arm_recv(struct stream *s)
 void stream_resume(struct stream *s)
 {
 	s->paused = false;
-	if (!s->receiving && !s->ended && !s->closing)
+	if (!s->receiving && !s->reading && !s->ended && !s->closing)
 		arm_recv(s);
+}
+
+/*
+ * Large bodies: one piece at a time by a call of our own, always into the buffer that went out last. The data callback
+ * sends it on before the next one comes, so that the bytes never leave the cache.
+ */
+static void read_bulk(struct stream *s)
+{
+	struct ring *r = s->ring;
+	unsigned int id;
+	ssize_t n;
+
+	for (int i = 0; i < BULK_PIECES && !s->paused && !s->ended && !s->closing; i++) {
+		if (!ring_buf_get(r, &id))
+			return;
+		n = recv(s->fd, ring_buf(r, id), RING_BUF_SIZE, MSG_DONTWAIT);
+		if (n > 0) {
+			s->bulk = n >= STREAM_BULK;
+			s->events->data(s, slice_make(ring_buf(r, id), (size_t)n));
+		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			end(s, n == 0 ? 0 : errno);
+		}
+		ring_buf_unref(r, id);
+		if (n < RING_BUF_SIZE)
+			return;
+	}
+}
+
+static void poll_done(struct io_op *op, int res, unsigned int flags)
+{
+	struct stream *s = container_of(op, struct stream, recv_op);
+
+	(void)flags;
+	s->receiving = false;
+	s->reading = true;
+	if (res > 0 || s->closing)
+		read_bulk(s);
+	else if (res != -EINTR && res != -EAGAIN)
+		end(s, -res);
+	s->reading = false;
+	if (!s->paused)
+		stream_resume(s);
+	s->in_flight--;
+	release(s);
 }
 
 static void recv_done(struct io_op *op, int res, unsigned int flags)
@@ -108,7 +160,7 @@ static void recv_done(struct io_op *op, int res, unsigned int flags)
 		res = -EAGAIN;
 	}
 	s->receiving = flags & IORING_CQE_F_MORE;
-	s->bulk = res == RING_BUF_SIZE;
+	s->bulk = res >= STREAM_BULK;
 	if (flags & IORING_CQE_F_BUFFER)
 		ring_buf_taken(r);
 	if (res > 0 && !s->closing)
@@ -144,6 +196,19 @@ static void arm_send(struct stream *s)
 	io_uring_prep_sendmsg(sqe, s->fd, &s->msg, MSG_NOSIGNAL | MSG_WAITALL);
 }
 
+/* What can go at once does, and its receive buffers are free for the next piece. Errors come by the ring. */
+static void send_now(struct stream *s)
+{
+	struct outq *q = stream_sending(s);
+	ssize_t n;
+
+	s->msg.msg_iov = s->iov;
+	s->msg.msg_iovlen = outq_iov(q, s->iov);
+	n = sendmsg(s->fd, &s->msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0)
+		outq_consume(q, (size_t)n);
+}
+
 void stream_flush(struct stream *s)
 {
 	if (s->send_busy || s->closing || s->broken || outq_len(stream_outq(s)) == 0)
@@ -151,7 +216,10 @@ void stream_flush(struct stream *s)
 	assert(outq_len(stream_sending(s)) == 0);
 	s->turn = !s->turn;
 	buf_clear(stream_out(s));
-	arm_send(s);
+	if (stream_sending(s)->n_loans)
+		send_now(s);
+	if (outq_len(stream_sending(s)))
+		arm_send(s);
 }
 
 static void send_done(struct io_op *op, int res, unsigned int flags)

@@ -20,6 +20,9 @@
 /* At most this many bytes still come after stream_pause: what the receive in flight may bring. */
 #define STREAM_READ_AHEAD 65536
 
+/* Bytes at once that make it worth receiving by a call for each piece. */
+#define STREAM_BULK 8192
+
 struct stream;
 
 struct stream_events {
@@ -50,7 +53,8 @@ struct stream {
 	unsigned int in_flight;
 	bool turn;	/* out[turn] is the one behind */
 	bool receiving; /* a receive is armed */
-	bool bulk;	/* the last receive filled its buffer */
+	bool bulk;	/* the last receive brought STREAM_BULK or more */
+	bool reading;	/* read_bulk is on the stack */
 	bool paused;
 	bool send_busy;
 	bool ended;  /* the end callback was made */
