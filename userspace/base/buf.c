@@ -19,14 +19,12 @@ void buf_fini(struct buf *b)
 	*b = (struct buf){.max = b->max};
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
 	size_t len = buf_len(b);
 	size_t cap = b->cap ? b->cap : FIRST_CAP;
 	char *data;
 
-	if (b->data && n <= b->cap - b->tail)
-		return b->data + b->tail;
 	if (n > b->max || len > b->max - n) {
 		b->failed = true;
 		return NULL;
@@ -50,20 +48,6 @@ char *buf_reserve(struct buf *b, size_t n)
 	b->data = data;
 	b->cap = cap;
 	return data + b->tail;
-}
-
-int buf_append(struct buf *b, const void *p, size_t n)
-{
-	char *at;
-
-	if (n == 0)
-		return 0;
-	at = buf_reserve(b, n);
-	if (!at)
-		return -ENOBUFS;
-	memcpy(at, p, n);
-	b->tail += n;
-	return 0;
 }
 
 int buf_printf(struct buf *b, const char *fmt, ...)

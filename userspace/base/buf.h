@@ -3,9 +3,11 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/slice.h"
 
@@ -47,11 +49,27 @@ static inline void buf_consume(struct buf *b, size_t n)
 	}
 }
 
+/* buf_reserve's way when there is not room enough. */
+char *buf_grow(struct buf *b, size_t n);
+
 /* Room for n more bytes at data + tail; NULL (and failed set) beyond max or when memory is out. */
-char *buf_reserve(struct buf *b, size_t n);
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+	return b->data && n <= b->cap - b->tail ? b->data + b->tail : buf_grow(b, n);
+}
 
 /* 0, or -ENOBUFS with failed set and nothing appended. */
-int buf_append(struct buf *b, const void *p, size_t n);
+static inline int buf_append(struct buf *b, const void *p, size_t n)
+{
+	char *at = n ? buf_reserve(b, n) : NULL;
+
+	if (at) {
+		memcpy(at, p, n);
+		b->tail += n;
+	}
+	return at || !n ? 0 : -ENOBUFS;
+}
+
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* In decimal, and in lower-case hexadecimal, without leading zeros. */

@@ -87,6 +87,12 @@ static enum h1_status version(struct cursor *c, unsigned int *ret_minor)
 {
 	static const char text[] = "HTTP/1.";
 
+	/* Nearly all say this; what follows tells what is wrong with the others. */
+	if (c->end - c->p >= 8 && memcmp(c->p, "HTTP/1.1", 8) == 0) {
+		c->p += 8;
+		*ret_minor = 1;
+		return H1_OK;
+	}
 	for (size_t i = 0; i < 8; i++) {
 		if (c->p == c->end)
 			return H1_PARTIAL;
