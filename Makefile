@@ -5,17 +5,23 @@
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
-#   make SAN=1 ...  the same with AddressSanitizer and UBSan, in build/san
+#   make SAN=1 ...  the same with AddressSanitizer and UBSan, in $(BUILD)/san
+#
+# BUILD=DIRECTORY puts all of it elsewhere.
 
 BUILD := build
+OUT := $(BUILD)
 ifdef SAN
-BUILD := build/san
+override BUILD := $(OUT)/san
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 ifdef TSAN
-BUILD := build/tsan
+override BUILD := $(OUT)/tsan
 SANFLAGS := -fsanitize=thread
 endif
+
+# What a root shell made by plain su lacks.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 CC := gcc
 CLANG := clang
@@ -57,7 +63,7 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The packet programs, and the headers through which user space loads and finds them.
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -print-multiarch)
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -print-multiarch)
 SKELETONS := $(BUILD)/bpf/guard.skel.h $(BUILD)/tests/bpf/pass.skel.h $(BUILD)/bench/driver.skel.h
 
 $(BUILD)/%.bpf.o: %.bpf.c | $(BUILD)/.deps
@@ -114,10 +120,11 @@ JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Everything but the style tests twice: as shipped, and under AddressSanitizer and UBSan.
 test:
-	tests/deps.sh build test bench
-	$(MAKE) $(JOBS) tests
+	@tests/run.sh --may
+	tests/deps.sh build run test bench
+	$(MAKE) $(JOBS) SAN= tests
 	$(MAKE) $(JOBS) SAN=1 tests
-	tests/run.sh build build/san
+	tests/run.sh $(OUT) $(OUT)/san
 
 # SCENARIOS=plain-13,jwt-one ROUNDS=5 SECONDS=3 say less or more; the results are in $(BUILD)/bench/, too.
 bench:
@@ -140,9 +147,9 @@ lint: $(SKELETONS)
 	/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider tests/style
 
 clean:
-	rm -rf build
+	rm -rf $(OUT)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench) -name '*.d' 2>/dev/null)
 
 .PHONY: all run clean unit-bins fuzz-bins bpf-bins bench-bins tests test bench lint
 .SECONDARY:

@@ -282,6 +282,8 @@ def main():
     options = p.parse_args()
     if os.geteuid() != 0:
         sys.exit("make run: network namespaces and packet programs need root: sudo make run")
+    if command("unshare", "--net", "true", check=False).returncode != 0:
+        sys.exit("make run: root may not make network namespaces here; a container needs all capabilities (--privileged)")
     with open(LOCK, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

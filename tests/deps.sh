@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [run] [test] [bench] [lint].
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # dpkg insists, and plain su leaves them out
 
 packages=
 for group in "$@"; do
@@ -20,6 +21,11 @@ for group in "$@"; do
 	esac
 done
 
+if ! command -v dpkg-query >/dev/null; then
+	# shellcheck disable=SC2086 # a list of words
+	echo "this is not Debian: packages can't be looked up; install yourself what Debian calls:" $packages >&2
+	exit 1
+fi
 missing=
 for p in $packages; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
@@ -29,7 +35,24 @@ if [ "$(id -u)" -ne 0 ]; then
 	echo "missing packages; as root: apt-get install$missing" >&2
 	exit 1
 fi
+
+# The tests start their own nginx and haproxy; the packages' services would take port 80 of this machine.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	trap 'exit 130' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+apt-get update -qq || echo "apt-get update failed: trying with the lists of packages that are here" >&2
 # shellcheck disable=SC2086 # a list of words
-apt-get install -y -qq --no-install-recommends $missing
+if ! apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $missing; then
+	echo "could not install$missing; see above" >&2
+	exit 1
+fi
+for service in nginx haproxy; do
+	case $missing in
+	*" $service"*) systemctl -q disable $service 2>/dev/null || true ;;
+	esac
+done

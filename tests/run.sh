@@ -2,9 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run every group of tests: tests/run.sh BUILD... runs the style tests once and the others against each build
 # directory. A runner that is killed or that runs nothing counts as a failure, and so does a skipped test.
+# tests/run.sh --may only says what this process may not do that the tests have to.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 shopt -s nullglob
+PATH=$PATH:/usr/sbin:/sbin
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "make test: network namespaces and packet programs need root: sudo make test" >&2
+	exit 1
+fi
+if ! unshare --net true 2>/dev/null; then
+	echo "make test: root may not make network namespaces here; a container needs all capabilities (--privileged)" >&2
+	exit 1
+fi
+if [ "${1-}" = --may ]; then
+	exit 0
+fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

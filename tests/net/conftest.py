@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -21,6 +23,20 @@ def run(*command, check=True, **more):
     if check:
         assert r.returncode == 0, f"{command}: {r.returncode}\n{r.stdout}{r.stderr}"
     return r
+
+
+@pytest.fixture
+def anyone():
+    """run(file, *args): a copy of the file, as nobody, who can't enter a clone in /root; the rest is as in run."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+
+        def as_nobody(file, *args, before=(), **more):
+            copy = shutil.copy(file, directory)
+            os.chmod(copy, 0o755)
+            return run(*before, copy, *args, check=False, cwd="/", user="nobody", extra_groups=[], **more)
+
+        yield as_nobody
 
 
 def until(condition, what, seconds=20):

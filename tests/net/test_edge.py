@@ -2,8 +2,10 @@
 """sluice on a real interface: attach, lists, limits, SYN cookies, errors that change nothing."""
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 from conftest import BUILD, PASS, PINS, connect, run, until
@@ -303,12 +305,32 @@ def test_daemon_serves_without_the_packet_plane(bed):
                       "http://10.7.0.1:8080/").stdout == "502"
 
 
-def test_without_root(tmp_path):
-    r = subprocess.run([BUILD / "sluice", "status"], user="nobody", capture_output=True, text=True, check=False,
-                       extra_groups=[])
-    assert r.returncode in (1, 3)
-    if PINS.exists():
-        assert r.stderr == "sluice: the packet plane needs root\n"
+def test_without_root(anyone):
+    for command in ("status", "stats", "detach"):
+        r = anyone(BUILD / "sluice", command)
+        assert r.returncode in (1, 3)
+        if PINS.exists():
+            assert r.stderr == "sluice: the packet plane needs root\n"
+
+
+# Nobody, and root in a container: the first line says why, and requests are served.
+@pytest.mark.parametrize("before, why", [
+    (["setpriv", "--reuid=65534", "--clear-groups"], "needs root"),
+    (["setpriv", "--bounding-set=-bpf,-sys_admin,-net_admin", "--inh-caps=-all"],
+     "this kernel refuses packet programs here"),
+])
+def test_daemon_without_xdp(bed, before, why):
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        config = shutil.copy(bed.config(), directory)
+        daemon = shutil.copy(BUILD / "sluiced", directory)
+        bed.start(bed.gateway, *before, daemon, "-c", config)
+        log = bed.path / "stderr"
+        until(lambda: "info: serving" in log.read_text(), "sluiced")
+        first = log.read_text().splitlines()[0]
+        assert "warn: packet plane off: " in first and why in first and first.endswith("; serving without it")
+        assert bed.inside(bed.client, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                          "http://10.7.0.1:8080/").stdout == "502"
 
 
 def test_hidden_bpffs_is_explained(bed):

@@ -42,7 +42,14 @@ def test_tour_and_crash(tmp_path):
     assert left() == ([], False)
 
 
-def test_tour_without_root():
-    r = subprocess.run(TOUR, user="nobody", extra_groups=[], capture_output=True, text=True, check=False)
+def test_tour_without_root(anyone):
+    r = anyone(ROOT / "conf/tour.py", before=TOUR[:2])
     assert r.returncode == 1
     assert r.stderr == "make run: network namespaces and packet programs need root: sudo make run\n"
+
+
+def test_tour_in_a_container():
+    r = run("setpriv", "--bounding-set=-sys_admin,-net_admin", "--inh-caps=-all", *TOUR, check=False)
+    assert r.returncode == 1
+    assert r.stderr == ("make run: root may not make network namespaces here; "
+                        "a container needs all capabilities (--privileged)\n")
