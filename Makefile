@@ -5,6 +5,7 @@
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
+#   make fuzz       run each fuzz target for FUZZ_SECONDS (60) with libFuzzer; make test only replays their corpora
 #   make SAN=1 ...  the same with AddressSanitizer and UBSan, in $(BUILD)/san
 #
 # BUILD=DIRECTORY puts all of it elsewhere.
@@ -19,12 +20,16 @@ ifdef TSAN
 override BUILD := $(OUT)/tsan
 SANFLAGS := -fsanitize=thread
 endif
+ifdef FUZZ
+override BUILD := $(OUT)/fuzz
+SANFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
 
 # What a root shell made by plain su lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-CC := gcc
 CLANG := clang
+CC := $(if $(FUZZ),$(CLANG),gcc)
 BPFTOOL := /usr/sbin/bpftool
 
 CPPFLAGS := -D_GNU_SOURCE -I. -Iuserspace -I$(BUILD)
@@ -44,6 +49,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsluice.a
 UNIT_BINS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRCS))
 BPF_TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(BPF_TEST_SRCS))
+FUZZ_BINS := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRCS))
 REPLAY_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRCS))
 
 all: $(BUILD)/sluice $(BUILD)/sluiced
@@ -95,12 +101,19 @@ $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) $(LDLIBS)
 
+# The same as libFuzzer wants it; FUZZ=1.
+$(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) $(LDLIBS)
+
 $(BENCH_BINS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench/uring.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -luring
 
 unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
+libfuzzer-bins: $(FUZZ_BINS)
+tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
 bpf-bins: $(BPF_TEST_BINS) $(BUILD)/tests/bpf/pass.bpf.o
 $(BUILD)/bench/packet: $(call obj,bench/packet.c tests/bpf/packet.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
@@ -118,13 +131,22 @@ run:
 # On every CPU, unless the caller says how many.
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# Everything but the style tests twice: as shipped, and under AddressSanitizer and UBSan.
+# Everything but the style tests twice: as shipped, and under AddressSanitizer and UBSan. Then what threads share
+# under ThreadSanitizer.
 test:
 	@tests/run.sh --may
 	tests/deps.sh build run test bench
 	$(MAKE) $(JOBS) SAN= tests
 	$(MAKE) $(JOBS) SAN=1 tests
-	tests/run.sh $(OUT) $(OUT)/san
+	$(MAKE) $(JOBS) SAN= TSAN=1 tsan-bins
+	tests/run.sh $(OUT) $(OUT)/san $(OUT)/tsan
+
+FUZZ_SECONDS := 60
+
+fuzz:
+	tests/deps.sh build fuzz
+	$(MAKE) $(JOBS) FUZZ=1 libfuzzer-bins
+	tests/fuzz/run.sh $(OUT)/fuzz $(FUZZ_SECONDS)
 
 # SCENARIOS=plain-13,jwt-one ROUNDS=5 SECONDS=3 say less or more; the results are in $(BUILD)/bench/, too.
 bench:
@@ -143,7 +165,7 @@ lint: $(SKELETONS)
 		'-DLIBBPF_OPTS(t,n,...)=struct t n={__VA_ARGS__}' bpf userspace loader bench tests
 	printf '%s\n' $(filter-out %.bpf.c,$(filter %.c,$(C_FILES))) | xargs -P$(shell nproc) -n4 \
 		sh -c 'clang-tidy --quiet "$$@" -- -std=gnu17 $(CPPFLAGS)' clang-tidy
-	shellcheck tests/*.sh .ci/run
+	shellcheck tests/*.sh tests/*/*.sh .ci/run
 	/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider tests/style
 
 clean:
@@ -151,6 +173,7 @@ clean:
 
 -include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench) -name '*.d' 2>/dev/null)
 
-.PHONY: all run clean unit-bins fuzz-bins bpf-bins bench-bins tests test bench lint
+.PHONY: all run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins bench-bins tests \
+	test fuzz bench lint
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [run] [test] [bench] [lint].
+# Install what is missing of Debian's packages for the named groups: tests/deps.sh [build] [run] [test] [bench] [fuzz] [lint].
 set -eu
 PATH=$PATH:/usr/sbin:/sbin # dpkg insists, and plain su leaves them out
 
@@ -13,6 +13,7 @@ for group in "$@"; do
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 procps" ;;
 	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography iproute2 iputils-ping ethtool hping3 procps" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;
+	fuzz) packages="$packages libclang-rt-14-dev" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;
 	*)
 		echo "$0: no group '$group'" >&2

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Run every group of tests: tests/run.sh BUILD... runs the style tests once and the others against each build
-# directory. A runner that is killed or that runs nothing counts as a failure, and so does a skipped test.
+# directory; against one that is called tsan, those of what threads share. A runner that is killed or that runs
+# nothing counts as a failure, and so does a skipped test.
 # tests/run.sh --may only says what this process may not do that the tests have to.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -24,6 +25,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 all_passed=0
 all_failed=0
+prefix=()
 
 # sum REGEX: of the numbers in what matches it in the log.
 sum() {
@@ -34,7 +36,7 @@ sum() {
 run() {
 	local name=$1 passed_re=$2 failed_re=$3 status p f
 	shift 3
-	timeout 600 "$@" >"$log" 2>&1
+	timeout 600 "${prefix[@]}" "$@" >"$log" 2>&1
 	status=$?
 	p=$(sum "$passed_re")
 	f=$(sum "$failed_re")
@@ -66,16 +68,21 @@ group() {
 	all_failed=$((all_failed + failed))
 }
 
-unit() {
-	for source in tests/unit/*/test_*.c; do
-		run "$source" '^\[  PASSED  \] [0-9]+ test' '^\[  FAILED  \] [0-9]+ test' "$1/${source%.c}"
+# units BUILD SOURCE...
+units() {
+	local build=$1
+	shift
+	for source in "$@"; do
+		run "$source" '^\[  PASSED  \] [0-9]+ test' '^\[  FAILED  \] [0-9]+ test' "$build/${source%.c}"
 	done
 }
 
+unit() {
+	units "$1" tests/unit/*/test_*.c
+}
+
 packet() {
-	for source in tests/bpf/test_*.c; do
-		run "$source" '^\[  PASSED  \] [0-9]+ test' '^\[  FAILED  \] [0-9]+ test' "$1/${source%.c}"
-	done
+	units "$1" tests/bpf/test_*.c
 }
 
 replay() {
@@ -93,9 +100,26 @@ python() {
 		/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider "$1"
 }
 
+# The first race ends a process, and so its test. ThreadSanitizer finds no room where addresses are very random.
+threads() {
+	export TSAN_OPTIONS=halt_on_error=1
+	if [ "$(cat /proc/sys/vm/mmap_rnd_bits)" -gt 28 ]; then
+		prefix=(setarch -R)
+	fi
+	units "$1" tests/unit/metrics/test_*.c tests/unit/observe/test_*.c
+	for file in reload access_log admin; do
+		python "tests/integration/test_$file.py"
+	done
+	prefix=()
+}
+
 group style python tests/style
 for build in "$@"; do
 	export SLUICE_BUILD=$build
+	if [ "$(basename "$build")" = tsan ]; then
+		group "threads, $build" threads "$build"
+		continue
+	fi
 	group "unit, $build" unit "$build"
 	group "packets, $build" packet "$build"
 	group "fuzz replay, $build" replay "$build"

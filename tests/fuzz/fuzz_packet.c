@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guard's parser, compiled for this machine: two bytes that say how much of the packet lies behind what
+ * the program sees (little endian), then a frame. It and each of its beginnings stay inside, and what comes
+ * out contradicts neither the frame nor what the whole of it gave.
+ */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#pragma GCC diagnostic ignored "-Wunknown-pragmas" /* unroll, which is for clang's BPF */
+#include "bpf/parse.bpf.h"
+
+#define PREFIXES 192 /* longer than all headers of the corpus */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static enum reason parse(struct packet *p)
+{
+	enum reason reason = parse_ethernet(p);
+
+	if (reason == REASON_PASSED)
+		reason = p->family == 4 ? parse_ip4(p) : parse_ip6(p);
+	return reason == REASON_PASSED ? parse_l4(p) : reason;
+}
+
+static void check_l4(const struct packet *p)
+{
+	if (p->later_fragment || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
+		assert(p->port == 0);
+	if (p->later_fragment || p->protocol != IPPROTO_TCP)
+		assert(p->tcp_flags == 0);
+	if (p->later_fragment)
+		return;
+	if (p->protocol == IPPROTO_TCP)
+		assert(p->l4_len >= sizeof(struct tcphdr) && (p->tcp_flags & ~TCP_FLAGS) == 0);
+	if (p->protocol == IPPROTO_UDP)
+		assert(p->l4_len >= sizeof(struct udphdr));
+	if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6)
+		assert(p->l4_len >= sizeof(struct icmp_head));
+}
+
+static void check_passed(const struct packet *p)
+{
+	size_t header = p->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+
+	assert(p->family == 4 || p->family == 6);
+	assert(p->ip == 14 || p->ip == 18 || p->ip == 22);
+	assert(p->l4 >= p->ip + header);
+	assert(p->cursor >= p->data + p->l4 && p->cursor <= p->end);
+	assert((uint32_t)p->l4 + p->l4_len <= p->bytes);
+	if (p->family == 4) {
+		assert(p->l4 <= p->ip + 60 && p->source4.prefixlen == 32);
+		assert(memcmp(p->source4.addr, p->data + p->ip + 12, 4) == 0);
+		assert(p->source >> 32 == SOURCE4_MARK >> 32);
+	} else {
+		assert(p->l4 <= p->ip + header + IP6_EXTENSIONS * 2048);
+		assert(p->source6.prefixlen == 128);
+		assert(memcmp(p->source6.addr, p->data + p->ip + 8, 16) == 0);
+	}
+	assert(packet_ip(p, (uint32_t)header) == p->data + p->ip);
+	assert(!packet_ip(p, (uint32_t)(p->end - p->data) - p->ip + 1));
+	check_l4(p);
+}
+
+/* The first n bytes of a frame in memory that ends with them; IP headers are aligned as drivers do it. */
+static enum reason look(const uint8_t *frame, size_t n, uint32_t bytes, struct packet *ret)
+{
+	uint8_t *memory = malloc(n + 2), *copy = memory + 2;
+	enum reason reason;
+
+	assert(memory);
+	memcpy(copy, frame, n);
+	*ret = (struct packet){.data = copy, .end = copy + n, .cursor = copy, .bytes = bytes};
+	reason = parse(ret);
+	assert(reason == REASON_PASSED || reason == REASON_NOT_IP || reason == REASON_MALFORMED ||
+	       reason == REASON_IP6_HEADERS);
+	assert(ret->cursor >= ret->data && ret->cursor <= ret->end);
+	if (reason == REASON_PASSED)
+		check_passed(ret);
+	free(memory);
+	return reason;
+}
+
+static bool same(const struct packet *a, const struct packet *b)
+{
+	return a->ip == b->ip && a->l4 == b->l4 && a->l4_len == b->l4_len &&
+	       a->family == b->family && a->protocol == b->protocol && a->port == b->port &&
+	       a->icmp_type == b->icmp_type && a->tcp_flags == b->tcp_flags &&
+	       a->later_fragment == b->later_fragment && a->source == b->source;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct packet whole, part;
+	enum reason reason, beginning;
+	uint32_t bytes;
+
+	if (size < 2)
+		return 0;
+	bytes = (uint32_t)(size - 2) + data[0] + 256U * data[1];
+	reason = look(data + 2, size - 2, bytes, &whole);
+	for (size_t n = 0; n < size - 2 && n < PREFIXES; n++) {
+		beginning = look(data + 2, n, bytes, &part);
+		assert(beginning == REASON_MALFORMED || beginning == reason);
+		assert(beginning != REASON_PASSED || same(&part, &whole));
+	}
+	return 0;
+}
