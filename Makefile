@@ -81,6 +81,18 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 
 $(call obj,$(wildcard userspace/edge/*.c) bench/packet.c) $(BPF_TEST_BINS): $(SKELETONS)
 
+# Other versions of the guard, for what tests do with old and new: another program, and another layout of a map.
+$(BUILD)/variant-program/bpf/guard.bpf.o: VARIANT := -DREPLY_TTL=63
+$(BUILD)/variant-layout/bpf/guard.bpf.o: VARIANT := -DBUCKET_SETS=8192
+VARIANTS := $(BUILD)/variant-program $(BUILD)/variant-layout
+
+$(BUILD)/variant-%/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) $(VARIANT) -MMD -MP -c -o $@ $<
+
+$(VARIANTS:%=%/sluice): $(BUILD)/variant-%/sluice: $(BUILD)/variant-%/bpf/guard.skel.h $(call obj,$(wildcard loader/*.c)) $(LIB)
+	$(CC) -I$(BUILD)/variant-$* $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard userspace/edge/*.c) $(filter %.o %.a,$^) $(LDLIBS)
+
 # Looked at once a build directory, and again when the list of packages changes.
 $(BUILD)/.deps: tests/deps.sh
 	@mkdir -p $(@D)
@@ -114,7 +126,7 @@ unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
 libfuzzer-bins: $(FUZZ_BINS)
 tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
-bpf-bins: $(BPF_TEST_BINS) $(BUILD)/tests/bpf/pass.bpf.o
+bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o
 $(BUILD)/bench/packet: $(call obj,bench/packet.c tests/bpf/packet.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 

@@ -68,7 +68,9 @@ struct bucket {
  * again, so that nothing is forgotten by it; a newcomer to a set without such a way shares one.
  */
 #define BUCKET_WAYS 4
+#ifndef BUCKET_SETS
 #define BUCKET_SETS 16384 /* a power of two: 65,536 sources at once in 1 MiB */
+#endif
 
 struct bucket_set {
 	struct bucket way[BUCKET_WAYS];

@@ -13,7 +13,10 @@
 #define TCP_LISTENING 10 /* BPF_TCP_LISTEN */
 #define TCP_MAX_HEAD  60
 #define MSS_OPTION    4 /* bytes; the reply's only option */
-#define REPLY_TTL     64
+
+#ifndef REPLY_TTL
+#define REPLY_TTL 64
+#endif
 
 /* Whether cookies are being sent now. A SYN counts against the threshold. */
 static __always_inline bool syn_active(const struct policy *policy, bool is_syn, __u64 now)

@@ -31,6 +31,7 @@ struct options {
 
 enum status cmd_attach(const struct options *o);
 enum status cmd_detach(const struct options *o);
+enum status cmd_upgrade(const struct options *o);
 enum status cmd_apply(const struct options *o);
 enum status cmd_status(const struct options *o);
 enum status cmd_stats(const struct options *o);

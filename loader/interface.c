@@ -85,14 +85,14 @@ static int attach_one(const struct options *o, const struct config *cfg, size_t 
 	return edge_attach(name, mode, cfg, err);
 }
 
-struct detach {
+struct names {
 	char names[64][IF_NAMESIZE];
 	size_t n;
 };
 
 static int collect(const char *name, void *arg)
 {
-	struct detach *d = arg;
+	struct names *d = arg;
 
 	if (d->n < 64)
 		snprintf(d->names[d->n++], IF_NAMESIZE, "%s", name);
@@ -103,7 +103,7 @@ enum status cmd_detach(const struct options *o)
 {
 	struct visit v = {.json = o->json ? json_array() : NULL};
 	_cleanup_close_ int lock = -1;
-	struct detach d = {.n = 0};
+	struct names d = {.n = 0};
 	int rc;
 
 	lock = edge_lock(&v.err);
@@ -145,6 +145,23 @@ enum status cmd_apply(const struct options *o)
 	lock = edge_lock(&v.err);
 	rc = lock < 0 ? lock : command_each(o, apply, &v, &v.err);
 	return finish(&v, rc);
+}
+
+enum status cmd_upgrade(const struct options *o)
+{
+	struct visit v = {.json = o->json ? json_array() : NULL};
+	_cleanup_close_ int lock = -1;
+	struct names d = {.n = 0};
+	int rc;
+
+	lock = edge_lock(&v.err);
+	rc = lock < 0 ? lock : command_each(o, collect, &d, &v.err);
+	for (size_t i = 0; rc >= 0 && i < d.n; i++) {
+		rc = edge_upgrade(d.names[i], &v.err);
+		if (rc >= 0)
+			did(&v, d.names[i], rc ? "upgraded" : "unchanged");
+	}
+	return finish(&v, rc < 0 ? rc : 0);
 }
 
 static size_t count(const struct edge *e, enum edge_list list)

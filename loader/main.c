@@ -28,6 +28,9 @@ static const struct command commands[] = {
 	 "Put FILE's lists, ports and policy in place of those attached; what was added by hand "
 	 "stays.",
 	 cmd_apply, "icj", 0, 0},
+	{"upgrade", "[--interface IF] [--json]",
+	 "Put this build's program in place of the attached one; lists, policy and counters stay.",
+	 cmd_upgrade, "ij", 0, 0},
 	{"status", "[--interface IF] [--json]",
 	 "What is attached, how, since when, with what policy.", cmd_status, "ij", 0, 0},
 	{"deny", "add|del ADDRESS... | list | flush  [--interface IF] [--json]",

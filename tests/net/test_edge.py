@@ -95,6 +95,56 @@ def test_apply_that_fails_changes_nothing(bed):
     assert (bed.json("status", *here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)) == before
 
 
+def test_upgrades_let_nothing_through(bed):
+    """A hundred of them while a denied source and a welcome one send all the time."""
+    run("ip", "-n", bed.client, "addr", "add", "10.7.0.3/16", "dev", bed.peer)
+    bed.attach("  deny: [10.7.0.3]\n")
+    here = ("--interface", bed.interface)
+    bed.sluice("deny", "add", "192.0.2.7", *here)
+    listen = ("import json, socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('10.7.0.1', 7000))\n"
+              "seen = {}\nprint('up', flush=True)\n"
+              "while True:\n    data, (who, _) = s.recvfrom(64)\n    seen[who] = seen.get(who, 0) + 1\n"
+              "    if data == b'end':\n        print(json.dumps(seen), flush=True)\n        break\n")
+    server = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", "/usr/bin/python3", "-c", listen],
+                              stdout=subprocess.PIPE, text=True)
+    assert server.stdout.readline() == "up\n"
+    send = ("import socket,sys,time\n"
+            "def to(source):\n    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n    s.bind((source, 0))\n"
+            "    s.connect(('10.7.0.1', 7000))\n    return s\n"
+            "good, bad = to('10.7.0.2'), to('10.7.0.3')\nn = 0\nprint('up', flush=True)\n"
+            "import select\n"
+            "while not select.select([sys.stdin], [], [], 0.0002)[0]:\n    bad.send(b'x')\n    good.send(b'x')\n    n += 1\n"
+            "time.sleep(0.2)\ngood.send(b'end')\nprint(n, flush=True)\n")
+    client = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.client}", "/usr/bin/python3", "-c", send],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert client.stdout.readline() == "up\n"
+    programs = set()
+    for i in range(100):
+        sluice = BUILD / ("variant-program/sluice" if i % 2 == 0 else "sluice")
+        out = bed.inside(bed.gateway, sluice, "upgrade", *here).stdout
+        assert out == f"{bed.interface}: upgraded\n"
+        programs.add(bed.json("status", *here)[0]["program_id"])
+    sent = int(client.communicate("\n", timeout=60)[0])
+    seen, _ = server.communicate(timeout=60)
+    assert json.loads(seen) == {"10.7.0.2": sent + 1}
+    assert len(programs) == 100 and sent > 100
+    assert bed.sluice("upgrade", *here).stdout == f"{bed.interface}: unchanged\n"
+    assert bed.reasons()["denied"] == sent, "the counters went on"
+    assert len(bed.json("deny", "list", *here)[0]["entries"]) == 2
+
+
+def test_upgrade_to_another_layout_is_refused(bed):
+    bed.attach("  deny: [10.7.0.2]\n")
+    here = ("--interface", bed.interface)
+    before = bed.json("status", *here)
+    for command in (("upgrade",), ("attach", "-c", bed.config()), ("upgrade",)):
+        r = bed.inside(bed.gateway, BUILD / "variant-layout/sluice", *command, *here, check=False)
+        assert r.returncode == 1
+        assert ("pinned map buckets is of another layout" in r.stderr) == (command[0] == "upgrade"), r.stderr
+    assert bed.json("status", *here) == before
+    assert not bed.ping()
+
+
 def test_bucket_holds_one_source_while_another_is_served(echo):
     bed = echo
     run("ip", "-n", bed.client, "addr", "add", "10.7.0.3/16", "dev", bed.peer)

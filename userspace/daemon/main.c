@@ -208,7 +208,7 @@ static int reload(struct daemon *d, struct error *err)
 	d->generation++;
 	d->retired[d->n_retired++] = d->current;
 	d->current = snap;
-	plane_sync(snap->cfg);
+	plane_sync(snap->cfg, false);
 	status_serve(&d->status, snap);
 	log_info("reload: generation %llu of %s", (unsigned long long)d->generation, d->path);
 	return 0;
@@ -311,7 +311,7 @@ int main(int argc, char **argv)
 		stop(&d);
 		return 1;
 	}
-	plane_sync(d.current->cfg);
+	plane_sync(d.current->cfg, true);
 	log_info("serving %s with %zu workers", d.path, d.n_workers);
 	serve(&d, &signals);
 	stop(&d);

@@ -11,7 +11,7 @@
 #include "metrics/metrics.h"
 
 static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
-			  struct error *err)
+			  bool starting, struct error *err)
 {
 	struct edge_status status = {0};
 	struct edge e;
@@ -19,7 +19,9 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 
 	if (rc == 0) {
 		rc = edge_status(&e, &status, err);
-		if (rc == 0 && status.attached)
+		if (rc == 0 && status.attached && starting)
+			rc = edge_upgrade(name, err);
+		if (rc >= 0 && status.attached)
 			rc = edge_apply(&e, cfg, err);
 		edge_close(&e);
 	}
@@ -28,7 +30,7 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 	return rc;
 }
 
-void plane_sync(const struct config *cfg)
+void plane_sync(const struct config *cfg, bool starting)
 {
 	_cleanup_close_ int lock = -1;
 	struct error err = {0};
@@ -49,7 +51,7 @@ void plane_sync(const struct config *cfg)
 		char name[IF_NAMESIZE];
 
 		snprintf(name, sizeof(name), "%.*s", SLICE_FMT(in->name));
-		if (sync_interface(name, in->mode, cfg, &err) < 0)
+		if (sync_interface(name, in->mode, cfg, starting, &err) < 0)
 			log_warn("packet plane off: %s; serving without it", err.text);
 		else
 			log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));

@@ -7,10 +7,11 @@
 #include "conf/config.h"
 
 /*
- * Attach the guard to the file's interfaces, or apply the file's policy where it is attached already. What is not
+ * Attach the guard to the file's interfaces, or apply the file's policy where it is attached already; when starting, also
+ * put this build's program in the place of an older one. What is not
  * possible is logged with its reason, and requests are served without.
  */
-void plane_sync(const struct config *cfg);
+void plane_sync(const struct config *cfg, bool starting);
 
 /* The file's interfaces for Prometheus: whether each is guarded, and its packets by what became of them. */
 void plane_metrics(const struct config *cfg, struct buf *out);
