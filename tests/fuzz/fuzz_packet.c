@@ -44,23 +44,24 @@ static void check_l4(const struct packet *p)
 static void check_passed(const struct packet *p)
 {
 	size_t header = p->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	const uint8_t *data = p->data, *cursor = p->cursor, *end = p->end, *ip = data + p->ip;
 
 	assert(p->family == 4 || p->family == 6);
 	assert(p->ip == 14 || p->ip == 18 || p->ip == 22);
 	assert(p->l4 >= p->ip + header);
-	assert(p->cursor >= p->data + p->l4 && p->cursor <= p->end);
+	assert(cursor >= data + p->l4 && cursor <= end);
 	assert((uint32_t)p->l4 + p->l4_len <= p->bytes);
 	if (p->family == 4) {
 		assert(p->l4 <= p->ip + 60 && p->source4.prefixlen == 32);
-		assert(memcmp(p->source4.addr, p->data + p->ip + 12, 4) == 0);
+		assert(memcmp(p->source4.addr, ip + 12, 4) == 0);
 		assert(p->source >> 32 == SOURCE4_MARK >> 32);
 	} else {
 		assert(p->l4 <= p->ip + header + IP6_EXTENSIONS * 2048);
 		assert(p->source6.prefixlen == 128);
-		assert(memcmp(p->source6.addr, p->data + p->ip + 8, 16) == 0);
+		assert(memcmp(p->source6.addr, ip + 8, 16) == 0);
 	}
-	assert(packet_ip(p, (uint32_t)header) == p->data + p->ip);
-	assert(!packet_ip(p, (uint32_t)(p->end - p->data) - p->ip + 1));
+	assert(packet_ip(p, (uint32_t)header) == ip);
+	assert(!packet_ip(p, (uint32_t)(end - ip) + 1));
 	check_l4(p);
 }
 
