@@ -103,8 +103,13 @@ struct syn_state {
 	GUARD_REASON(LIMITED, limited, DROP, "Source over its token bucket")                       \
 	GUARD_REASON(COOKIE_INVALID, cookie_invalid, DROP, "ACK to a listener without a cookie")   \
 	GUARD_REASON(MALFORMED, malformed, DROP, "Headers cut short or contradicting each other")  \
+	GUARD_REASON(MARTIAN, martian, DROP, "Source that nobody can answer")                      \
+	GUARD_REASON(LAND, land, DROP, "From its own destination, address and port")               \
+	GUARD_REASON(BAD_FLAGS, bad_flags, DROP, "TCP flags that contradict each other")           \
+	GUARD_REASON(PORT_ZERO, port_zero, DROP, "TCP or UDP port 0")                              \
+	GUARD_REASON(TINY_FRAGMENT, tiny_fragment, DROP, "Fragment that splits the TCP header")    \
 	GUARD_REASON(IP6_HEADERS, ip6_headers, DROP, "Too many IPv6 extension headers")            \
-	GUARD_REASON(BAD_CHECKSUM, bad_checksum, DROP, "SYN with a wrong TCP checksum")
+	GUARD_REASON(BAD_CHECKSUM, bad_checksum, DROP, "SYN with a wrong checksum, IPv4's or TCP's")
 
 enum reason {
 #define GUARD_REASON(id, name, verdict, help) REASON_##id,

@@ -4,6 +4,7 @@
  * one header. A packet is counted once, under the reason of its verdict.
  */
 #include "bpf/acl.bpf.h"
+#include "bpf/bogus.bpf.h"
 #include "bpf/bucket.bpf.h"
 #include "bpf/maps.bpf.h"
 #include "bpf/parse.bpf.h"
@@ -40,6 +41,11 @@ static __always_inline enum reason parse(struct packet *p)
 	return reason;
 }
 
+static __always_inline bool has_ports(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP;
+}
+
 /* Whether the packet is one that the SYN gate and the buckets look after. */
 static __always_inline bool is_protected(const struct packet *p)
 {
@@ -50,7 +56,7 @@ static __always_inline bool is_protected(const struct packet *p)
 		return p->icmp_type == ICMP_ECHO_REQUEST;
 	if (p->protocol == IPPROTO_ICMPV6)
 		return p->icmp_type == ICMP6_ECHO_REQUEST;
-	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+	if (!has_ports(p))
 		return false;
 	port = bpf_map_lookup_elem(&ports, &key);
 	return port && port->state == PORT_PROTECTED;
@@ -65,6 +71,8 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 
 	if (reason != REASON_PASSED)
 		return reason;
+	if (bogus_source(ctx, p))
+		return REASON_MARTIAN;
 	if (acl_allowed(p))
 		return REASON_ALLOWED;
 	if (acl_denied(p))
@@ -72,8 +80,11 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 	reason = parse_l4(p);
 	if (reason != REASON_PASSED)
 		return reason;
-	if (p->later_fragment)
-		return REASON_FRAGMENT;
+	if (has_ports(p)) {
+		reason = bogus_segment(ctx, p);
+		if (reason != REASON_PASSED)
+			return reason;
+	}
 	rules = bpf_map_lookup_elem(&policy, &key);
 	if (!rules || (!rules->syn_mode && !rules->interval) || !is_protected(p))
 		return REASON_PASSED;

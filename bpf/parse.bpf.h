@@ -22,21 +22,22 @@
 
 #include "bpf/abi.h"
 
-#define IP_MAX		    65535 /* longer packets, merged by this host (BIG TCP), say 0 */
-#define VLAN_TAGS	    2
-#define IP6_EXTENSIONS	    6 /* more than any sender has a use for */
+#define IP_MAX		   65535 /* longer packets, merged by this host (BIG TCP), say 0 */
+#define VLAN_TAGS	   2
+#define IP6_EXTENSIONS	   6 /* more than any sender has a use for */
 
-#define TCP_FIN		    0x01
-#define TCP_SYN		    0x02
-#define TCP_RST		    0x04
-#define TCP_ACK		    0x10
-#define TCP_FLAGS	    (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) /* those that say what a segment is for */
+#define TCP_FIN		   0x01
+#define TCP_SYN		   0x02
+#define TCP_RST		   0x04
+#define TCP_ACK		   0x10
+#define TCP_FLAGS	   (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) /* those that say what a segment is for */
 
-#define ICMP_ECHO_REQUEST   8
-#define ICMP6_ECHO_REQUEST  128
+#define ICMP_ECHO_REQUEST  8
+#define ICMP6_ECHO_REQUEST 128
 
-#define IP_FRAGMENT_OFFSET  0x1fff
-#define IP6_FRAGMENT_OFFSET 0xfff8
+#define IP_FRAGMENT_OFFSET 0x1fff
+#define IP_MORE_FRAGMENTS  0x2000
+#define IP6_MORE_FRAGMENTS 1
 
 struct vlan_header {
 	__be16 tci;
@@ -65,11 +66,13 @@ struct packet {
 	__u8 family; /* 4, 6; 0: neither */
 	__u8 protocol;
 	__u8 icmp_type;
-	__u8 tcp_flags;	     /* TCP_FLAGS of them */
-	bool later_fragment; /* has no ports */
-	__u16 l4_len;	     /* bytes from l4 to the end of the IP packet */
-	__u16 port;	     /* destination, host order; TCP and UDP */
-	__u64 source;	     /* as buckets know it */
+	__u8 tcp_flags; /* TCP_FLAGS of them */
+	bool more_fragments;
+	__u16 fragment_offset; /* in 8 bytes; not 0: a later fragment, has no ports */
+	__u16 l4_len;	       /* bytes from l4 to the end of the IP packet */
+	__u16 port;	       /* destination, host order; TCP and UDP */
+	__u16 source_port;
+	__u64 source; /* as buckets know it */
 	union {
 		struct prefix4 source4;
 		struct prefix6 source6;
@@ -158,7 +161,8 @@ static __always_inline enum reason parse_ip4(struct packet *p)
 	p->protocol = ip->protocol;
 	p->l4_len = total - header;
 	fragment = bpf_ntohs(ip->frag_off);
-	p->later_fragment = fragment & IP_FRAGMENT_OFFSET;
+	p->fragment_offset = fragment & IP_FRAGMENT_OFFSET;
+	p->more_fragments = fragment & IP_MORE_FRAGMENTS;
 	return REASON_PASSED;
 }
 
@@ -184,17 +188,19 @@ static __always_inline enum reason parse_extensions(struct packet *p)
 		if (!ext)
 			return REASON_MALFORMED;
 		len = 8;
-		if (p->protocol == IPPROTO_FRAGMENT)
-			p->later_fragment = ext->fragment & bpf_htons(IP6_FRAGMENT_OFFSET);
-		else if (p->protocol == IPPROTO_AH)
+		if (p->protocol == IPPROTO_FRAGMENT) {
+			p->fragment_offset = bpf_ntohs(ext->fragment) >> 3;
+			p->more_fragments = bpf_ntohs(ext->fragment) & IP6_MORE_FRAGMENTS;
+		} else if (p->protocol == IPPROTO_AH) {
 			len = (ext->len + 2) * 4;
-		else
+		} else {
 			len = (ext->len + 1) * 8;
+		}
 		if (len > p->l4_len || len < 8 || !skip(p, len - 8, 2040))
 			return REASON_MALFORMED;
 		p->l4_len -= len;
 		p->protocol = ext->next;
-		if (p->later_fragment)
+		if (p->fragment_offset)
 			return REASON_PASSED;
 	}
 	return REASON_IP6_HEADERS;
@@ -225,13 +231,16 @@ static __always_inline enum reason parse_ip6(struct packet *p)
 static __always_inline enum reason parse_l4(struct packet *p)
 {
 	p->l4 = p->cursor - p->data;
-	if (p->later_fragment)
-		return REASON_PASSED;
+	/* A second fragment that begins in the TCP header can change its flags (RFC 3128). */
+	if (p->fragment_offset)
+		return p->fragment_offset == 1 && p->protocol == IPPROTO_TCP ? REASON_TINY_FRAGMENT
+									     : REASON_FRAGMENT;
 	if (p->protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = take(p, sizeof(*tcp));
 
 		if (!tcp || tcp->doff * 4 < sizeof(*tcp) || tcp->doff * 4 > p->l4_len)
-			return REASON_MALFORMED;
+			return p->more_fragments ? REASON_TINY_FRAGMENT : REASON_MALFORMED;
+		p->source_port = bpf_ntohs(tcp->source);
 		p->port = bpf_ntohs(tcp->dest);
 		p->tcp_flags = ((__u8 *)tcp)[13] & TCP_FLAGS;
 	} else if (p->protocol == IPPROTO_UDP) {
@@ -239,6 +248,7 @@ static __always_inline enum reason parse_l4(struct packet *p)
 
 		if (!udp || p->l4_len < sizeof(*udp))
 			return REASON_MALFORMED;
+		p->source_port = bpf_ntohs(udp->source);
 		p->port = bpf_ntohs(udp->dest);
 	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
 		struct icmp_head *icmp = take(p, sizeof(*icmp));

@@ -27,11 +27,11 @@ static enum reason parse(struct packet *p)
 
 static void check_l4(const struct packet *p)
 {
-	if (p->later_fragment || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
+	if (p->fragment_offset || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
 		assert(p->port == 0);
-	if (p->later_fragment || p->protocol != IPPROTO_TCP)
+	if (p->fragment_offset || p->protocol != IPPROTO_TCP)
 		assert(p->tcp_flags == 0);
-	if (p->later_fragment)
+	if (p->fragment_offset)
 		return;
 	if (p->protocol == IPPROTO_TCP)
 		assert(p->l4_len >= sizeof(struct tcphdr) && (p->tcp_flags & ~TCP_FLAGS) == 0);
@@ -76,9 +76,10 @@ static enum reason look(const uint8_t *frame, size_t n, uint32_t bytes, struct p
 	*ret = (struct packet){.data = copy, .end = copy + n, .cursor = copy, .bytes = bytes};
 	reason = parse(ret);
 	assert(reason == REASON_PASSED || reason == REASON_NOT_IP || reason == REASON_MALFORMED ||
-	       reason == REASON_IP6_HEADERS);
+	       reason == REASON_IP6_HEADERS || reason == REASON_FRAGMENT ||
+	       reason == REASON_TINY_FRAGMENT);
 	assert(ret->cursor >= ret->data && ret->cursor <= ret->end);
-	if (reason == REASON_PASSED)
+	if (reason == REASON_PASSED || reason == REASON_FRAGMENT)
 		check_passed(ret);
 	free(memory);
 	return reason;
@@ -89,7 +90,7 @@ static bool same(const struct packet *a, const struct packet *b)
 	return a->ip == b->ip && a->l4 == b->l4 && a->l4_len == b->l4_len &&
 	       a->family == b->family && a->protocol == b->protocol && a->port == b->port &&
 	       a->icmp_type == b->icmp_type && a->tcp_flags == b->tcp_flags &&
-	       a->later_fragment == b->later_fragment && a->source == b->source;
+	       a->fragment_offset == b->fragment_offset && a->source == b->source;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -104,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reason = look(data + 2, size - 2, bytes, &whole);
 	for (size_t n = 0; n < size - 2 && n < PREFIXES; n++) {
 		beginning = look(data + 2, n, bytes, &part);
-		assert(beginning == REASON_MALFORMED || beginning == reason);
+		assert(beginning == REASON_MALFORMED || beginning == REASON_TINY_FRAGMENT ||
+		       beginning == reason);
 		assert(beginning != REASON_PASSED || same(&part, &whole));
 	}
 	return 0;
