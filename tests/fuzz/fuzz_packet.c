@@ -25,7 +25,7 @@ static enum reason parse(struct packet *p)
 	return reason == REASON_PASSED ? parse_l4(p) : reason;
 }
 
-static void check_l4(const struct packet *p)
+static void check_l4(const struct packet *p, const uint8_t *l4)
 {
 	if (p->fragment_offset || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
 		assert(p->port == 0);
@@ -33,12 +33,16 @@ static void check_l4(const struct packet *p)
 		assert(p->tcp_flags == 0);
 	if (p->fragment_offset)
 		return;
-	if (p->protocol == IPPROTO_TCP)
-		assert(p->l4_len >= sizeof(struct tcphdr) && (p->tcp_flags & ~TCP_FLAGS) == 0);
+	if (p->protocol == IPPROTO_TCP) {
+		unsigned int header = (l4[12] >> 4) * 4U;
+
+		assert(header >= sizeof(struct tcphdr) && header <= p->l4_len);
+		assert(p->port == l4[2] * 256 + l4[3] && p->tcp_flags == (l4[13] & TCP_FLAGS));
+	}
 	if (p->protocol == IPPROTO_UDP)
-		assert(p->l4_len >= sizeof(struct udphdr));
+		assert(p->l4_len >= sizeof(struct udphdr) && p->port == l4[2] * 256 + l4[3]);
 	if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6)
-		assert(p->l4_len >= sizeof(struct icmp_head));
+		assert(p->l4_len >= sizeof(struct icmp_head) && p->icmp_type == l4[0]);
 }
 
 static void check_passed(const struct packet *p)
@@ -62,7 +66,7 @@ static void check_passed(const struct packet *p)
 	}
 	assert(packet_ip(p, (uint32_t)header) == ip);
 	assert(!packet_ip(p, (uint32_t)(end - ip) + 1));
-	check_l4(p);
+	check_l4(p, data + p->l4);
 }
 
 /* The first n bytes of a frame in memory that ends with them; IP headers are aligned as drivers do it. */
