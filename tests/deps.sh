@@ -10,8 +10,9 @@ for group in "$@"; do
 	build) packages="$packages gcc libc6-dev linux-libc-dev liburing-dev libssl-dev libyaml-dev
 		libjansson-dev clang llvm bpftool libbpf-dev" ;;
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
-		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 procps" ;;
-	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography iproute2 iputils-ping ethtool hping3 procps" ;;
+		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 procps
+		openssl" ;;
+	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;
 	fuzz) packages="$packages libclang-rt-14-dev" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `sluiced -t` says of a configuration: everything at once, each thing once."""
+import os
+import re
 import subprocess
 
-from conftest import BUILD
+from conftest import BUILD, ROOT
 
 
 def check(tmp_path, text):
@@ -59,3 +61,18 @@ services: {{s: {{endpoints: [http://127.0.0.1:1]}}}}
 routes:
 {routes}""")
     assert (r.returncode, r.stderr) == (0, "")
+
+
+def test_the_full_example_is_full_and_right(tmp_path):
+    example = ROOT / "conf/sluice.yaml"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-out", tmp_path / "key.pem"], check=True,
+                   stderr=subprocess.DEVNULL)
+    subprocess.run(["openssl", "pkey", "-in", tmp_path / "key.pem", "-pubout", "-out", tmp_path / "corp.pem"], check=True)
+    r = subprocess.run([BUILD / "sluice", "check", "-c", example], text=True, capture_output=True, check=False,
+                       env={**os.environ, "KEYS": str(tmp_path)})
+    assert (r.returncode, r.stdout, r.stderr) == (0, f"{example}: no errors\n", "")
+    text = example.read_text()
+    sources = [ROOT / "userspace/conf/load.c", *(ROOT / "userspace/filter").glob("*.c")]
+    keys = {k for s in sources for k in re.findall(r'^\s*\{"([a-z_]+)", CONF_', s.read_text(), re.M)}
+    assert len(keys) > 50
+    assert [k for k in sorted(keys) if not re.search(rf"\b{k}\b", text)] == []
