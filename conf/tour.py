@@ -7,19 +7,20 @@ All that it makes has fixed names, so that what a crash left is found and remove
 import argparse
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LOCK = "/run/sluice-tour.lock"
+LOCK = "\0sluice-tour"  # a socket's name, which goes with its process, however that ends
+DIRECTORY = pathlib.Path("/run/sluice-tour")
 GATEWAY_NS, CLIENT_NS = "sluice-gateway", "sluice-client"
 GATEWAY_IF, CLIENT_IF = "sluice-gw", "sluice-cl"
 GATEWAY, CLIENT, DENIED, FLOODER = "10.99.0.1", "10.99.0.2", "10.99.0.3", "10.99.0.66"
@@ -256,23 +257,24 @@ def remove(build):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         command("ip", "netns", "del", ns, check=False)
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
 
 
 def tour(build, stay):
-    with tempfile.TemporaryDirectory(prefix="sluice-tour.") as directory:
-        t = Tour(build, pathlib.Path(directory))
-        try:
-            t.network()
-            t.keys()
-            t.serve()
-            t.requests()
-            t.packets()
-            print(f"\n{t.n} steps, {t.failed} failed" if t.failed else f"\n{t.n} steps, all as expected", flush=True)
-            if stay:
-                t.stay()
-            return 1 if t.failed else 0
-        finally:
-            t.stop()
+    DIRECTORY.mkdir(mode=0o700)
+    t = Tour(build, DIRECTORY)
+    try:
+        t.network()
+        t.keys()
+        t.serve()
+        t.requests()
+        t.packets()
+        print(f"\n{t.n} steps, {t.failed} failed" if t.failed else f"\n{t.n} steps, all as expected", flush=True)
+        if stay:
+            t.stay()
+        return 1 if t.failed else 0
+    finally:
+        t.stop()
 
 
 def main():
@@ -284,9 +286,9 @@ def main():
         sys.exit("make run: network namespaces and packet programs need root: sudo make run")
     if command("unshare", "--net", "true", check=False).returncode != 0:
         sys.exit("make run: root may not make network namespaces here; a container needs all capabilities (--privileged)")
-    with open(LOCK, "w") as lock:
+    with socket.socket(socket.AF_UNIX) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.bind(LOCK)
         except OSError:
             sys.exit("make run: another tour is running on this machine")
         for s in (signal.SIGTERM, signal.SIGHUP):

@@ -22,7 +22,7 @@ services: {{api: {{endpoints: [http://127.0.0.1:{port}], timeouts: {{request: {r
 routes: [{{name: all, match: {{path: /*}}, to: api}}]
 """
 DEFAULTS = {"workers": 1, "headers": "10s", "idle": "60s", "connections": 65536, "requests": 0, "request": "15s"}
-SANITIZED = "san" in os.environ.get("SLUICE_BUILD", "")
+SANITIZED = os.path.basename(os.environ.get("SLUICE_BUILD", "")) in ("san", "tsan")
 MIB = 1 << 20
 CONNECTIONS = 64
 TOTAL = 1 << 30

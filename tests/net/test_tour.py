@@ -11,7 +11,7 @@ TOUR = ["/usr/bin/python3", "-EsB", str(ROOT / "conf/tour.py"), "--build", str(B
 
 def left():
     return ([n for n in ("sluice-gateway", "sluice-client") if os.path.exists(f"/run/netns/{n}")],
-            (PINS / "sluice-gw").exists())
+            (PINS / "sluice-gw").exists(), os.path.exists("/run/sluice-tour"))
 
 
 def test_tour_and_crash(tmp_path):
@@ -29,7 +29,7 @@ def test_tour_and_crash(tmp_path):
     assert (again.returncode, again.stderr) == (1, "make run: another tour is running on this machine\n")
     os.kill(p.pid, signal.SIGKILL)
     p.wait()
-    assert left() == (["sluice-gateway", "sluice-client"], True)
+    assert left() == (["sluice-gateway", "sluice-client"], True, True)
     # The next one removes what is left, and ends by Ctrl-C with nothing left of its own.
     out.seek(0)
     out.truncate()
@@ -39,7 +39,7 @@ def test_tour_and_crash(tmp_path):
     p.send_signal(signal.SIGINT)
     assert p.wait(60) == 0
     assert (tmp_path / "out").read_text().endswith("All removed.\n")
-    assert left() == ([], False)
+    assert left() == ([], False, False)
 
 
 def test_tour_without_root(anyone):
