@@ -113,7 +113,7 @@ def test_upgrades_let_nothing_through(bed):
             "    s.connect(('10.7.0.1', 7000))\n    return s\n"
             "good, bad = to('10.7.0.2'), to('10.7.0.3')\nn = 0\nprint('up', flush=True)\n"
             "import select\n"
-            "while not select.select([sys.stdin], [], [], 0.0002)[0]:\n    bad.send(b'x')\n    good.send(b'x')\n    n += 1\n"
+            "while not select.select([sys.stdin], [], [], 0.002)[0]:\n    bad.send(b'x')\n    good.send(b'x')\n    n += 1\n"
             "time.sleep(0.2)\ngood.send(b'end')\nprint(n, flush=True)\n")
     client = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.client}", "/usr/bin/python3", "-c", send],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
