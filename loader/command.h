@@ -23,6 +23,7 @@ struct options {
 	const char *file;
 	enum conf_xdp_mode mode;
 	bool mode_given;
+	bool fix_sysctl;
 	bool json;
 	const char *family; /* "deny" or "allow" for the list commands */
 	char **args;

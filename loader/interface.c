@@ -11,6 +11,7 @@
 #include "conf/load.h"
 #include "edge/edge.h"
 #include "edge/lists.h"
+#include "edge/sysctl.h"
 #include "loader/command.h"
 
 DEFINE_CLEANUP(struct config *, config_free)
@@ -263,6 +264,12 @@ enum status cmd_attach(const struct options *o)
 	lock = edge_lock(&v.err);
 	if (lock < 0)
 		return command_fail(&v.err);
+	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, &v.err);
+	if (rc == -EAGAIN)
+		fprintf(stderr, "sluice: warning: %s\n", v.err.text);
+	else if (rc < 0)
+		return command_fail(&v.err);
+	rc = 0;
 	for (done = 0; done < n && rc == 0; done++)
 		rc = attach_one(o, cfg, done, &v.err);
 	for (size_t i = 0; rc < 0 && i + 1 < done; i++) {

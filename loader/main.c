@@ -13,15 +13,15 @@ struct command {
 	const char *args;
 	const char *help;
 	enum status (*run)(const struct options *o);
-	const char *accepts; /* of the options: i, m, c, j */
+	const char *accepts; /* of the options: i, m, c, j, f */
 	size_t min_args;
 	size_t max_args;
 };
 
 static const struct command commands[] = {
-	{"attach", "[--interface IF] [--mode auto|native|generic] -c FILE [--json]",
+	{"attach", "[--interface IF] [--mode auto|native|generic] [--fix-sysctl] -c FILE [--json]",
 	 "Attach the guard with FILE's policy to IF, or to all interfaces that FILE names.",
-	 cmd_attach, "imcj", 0, 0},
+	 cmd_attach, "imcjf", 0, 0},
 	{"detach", "[--interface IF] [--json]",
 	 "Detach it from IF, or from all, and forget its lists.", cmd_detach, "ij", 0, 0},
 	{"apply", "[--interface IF] -c FILE [--json]",
@@ -117,13 +117,14 @@ static enum status run(const struct command *c, int argc, char **argv)
 		{"mode", required_argument, NULL, 'm'},
 		{"config", required_argument, NULL, 'c'},
 		{"json", no_argument, NULL, 'j'},
+		{"fix-sysctl", no_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	struct options o = {.family = c->name};
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "i:m:c:jh", names, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "i:m:c:jfh", names, NULL)) != -1) {
 		if (opt == 'h') {
 			printf("usage: sluice %s %s\n%s\n", c->name, c->args, c->help);
 			return STATUS_DONE;
@@ -138,6 +139,8 @@ static enum status run(const struct command *c, int argc, char **argv)
 			o.file = optarg;
 		if (opt == 'j')
 			o.json = true;
+		if (opt == 'f')
+			o.fix_sysctl = true;
 		if (opt == 'm' && !parse_mode(optarg, &o))
 			return bad_usage(c, "no such mode", optarg);
 	}

@@ -188,6 +188,29 @@ def test_syn_flood_is_answered_and_clients_get_through(echo):
     assert bed.reasons()["cookie_valid"] >= 5
 
 
+def test_sysctl_is_named_or_fixed(echo):
+    bed = echo
+    here = ("--interface", bed.interface)
+    text = "  syn_flood: {mode: always}\n"
+    for value, words in ((0, "is 0, so the kernel makes no cookies"), (1, "is 1, so cookies are sent only while")):
+        bed.sysctl("net.ipv4.tcp_syncookies", value)
+        r = bed.attach(text)
+        assert f"sluice: warning: syn_flood: net.ipv4.tcp_syncookies {words}" in r.stderr
+        assert connect(bed, "10.7.0.1", 8080, 1) == 1
+        assert bed.reasons()["cookie_sent"] == 0
+        bed.sluice("detach", *here)
+    r = bed.attach(text, "--fix-sysctl")
+    assert r.stderr == ""
+    assert bed.inside(bed.gateway, "sysctl", "-n", "net.ipv4.tcp_syncookies").stdout == "2\n"
+    assert connect(bed, "10.7.0.1", 8080, 1) == 1
+    assert bed.reasons()["cookie_sent"] == 1
+    bed.sluice("detach", *here)
+    assert bed.attach(text).stderr == ""
+    bed.sluice("detach", *here)
+    bed.sysctl("net.ipv4.tcp_syncookies", 1)
+    assert bed.attach("  syn_flood: {mode: 'off'}\n").stderr == ""
+
+
 def test_established_connections_and_outbound_are_not_touched(echo):
     bed = echo
     bed.sysctl("net.ipv4.tcp_syncookies", 2)

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "edge/sysctl.h"
 #include "metrics/metrics.h"
 
 static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
@@ -46,6 +47,8 @@ void plane_sync(const struct config *cfg, bool starting)
 		log_warn("packet plane off: %s; serving without it", err.text);
 		return;
 	}
+	if (edge_sysctl_check(&cfg->edge, false, &err) < 0)
+		log_warn("packet plane: %s", err.text);
 	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
 		const struct conf_interface *in = &cfg->edge.interfaces[i];
 		char name[IF_NAMESIZE];
