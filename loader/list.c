@@ -31,19 +31,39 @@ static void changed(const struct edge *e, struct visit *v, const char *verb, siz
 		printf("%s: %s: %zu %s\n", e->name, v->name, n, verb);
 }
 
+static const struct edge_entry *find(const struct edge_entries *entries,
+				     const struct conf_cidr *cidr)
+{
+	for (size_t i = 0; i < entries->n; i++)
+		if (conf_cidr_compare(&entries->items[i].cidr, cidr) == 0)
+			return &entries->items[i];
+	return NULL;
+}
+
+/* All or none: on failure what was there before is there again, a file's entry as the file's. */
 static int add(const struct edge *e, struct visit *v)
 {
-	for (size_t i = 0; i < v->n; i++) {
-		int rc = edge_list_add(e, v->list, &v->cidrs[i], ORIGIN_OPERATOR, &v->err);
+	struct edge_entries before = {0};
+	_cleanup_free_ struct edge_entry *items = NULL;
+	int rc = edge_list_read(e, v->list, &before, &v->err);
+	size_t i = 0;
 
-		if (rc == 0)
-			continue;
-		while (i--) /* all or none */
-			edge_list_del(e, v->list, &v->cidrs[i], NULL);
-		return rc;
+	items = before.items;
+	while (rc == 0 && i < v->n) {
+		rc = edge_list_add(e, v->list, &v->cidrs[i], ORIGIN_OPERATOR, &v->err);
+		i += rc == 0;
 	}
-	changed(e, v, "added", v->n);
-	return 0;
+	if (rc == 0)
+		changed(e, v, "added", v->n);
+	while (rc < 0 && i--) {
+		const struct edge_entry *old = find(&before, &v->cidrs[i]);
+
+		if (old)
+			edge_list_add(e, v->list, &old->cidr, old->origin, NULL);
+		else
+			edge_list_del(e, v->list, &v->cidrs[i], NULL);
+	}
+	return rc;
 }
 
 /* All or none: what is not on the list is found before anything is removed. */
@@ -56,11 +76,8 @@ static int del(const struct edge *e, struct visit *v)
 	items = entries.items;
 	for (size_t i = 0; rc == 0 && i < v->n; i++) {
 		char text[CONF_CIDR_TEXT];
-		size_t j = 0;
 
-		while (j < entries.n && conf_cidr_compare(&items[j].cidr, &v->cidrs[i]) != 0)
-			j++;
-		if (j < entries.n)
+		if (find(&entries, &v->cidrs[i]))
 			continue;
 		conf_cidr_format(&v->cidrs[i], text);
 		rc = error_set(&v->err, ENOENT, "%s is not on the %s list of %s", text, v->name,

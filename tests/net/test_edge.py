@@ -95,6 +95,16 @@ def test_apply_that_fails_changes_nothing(bed):
     assert (bed.json("status", *here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)) == before
 
 
+def test_add_that_fails_changes_nothing(bed):
+    here = ("--interface", bed.interface)
+    many = [f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(65535)]
+    bed.attach(f"  deny: [{', '.join(many)}]\n")
+    before = bed.json("deny", "list", *here)
+    r = bed.sluice("deny", "add", "11.0.0.5", "192.0.2.1", "192.0.2.2", *here, check=False)
+    assert (r.returncode, r.stderr) == (1, "sluice: 192.0.2.2: the list is full\n")
+    assert bed.json("deny", "list", *here) == before
+
+
 def test_upgrades_let_nothing_through(bed):
     """A hundred of them while a denied source and a welcome one send all the time."""
     run("ip", "-n", bed.client, "addr", "add", "10.7.0.3/16", "dev", bed.peer)
