@@ -126,7 +126,7 @@ unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
 libfuzzer-bins: $(FUZZ_BINS)
 tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
-bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o
+bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o $(BUILD)/tests/bpf/dispatcher.bpf.o
 $(BUILD)/bench/packet: $(call obj,bench/packet.c tests/bpf/packet.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 

@@ -16,6 +16,7 @@
 #include "daemon/worker.h"
 
 struct daemon {
+	struct plane plane;
 	const char *path;
 	struct worker *workers;
 	size_t n_workers;
@@ -208,7 +209,7 @@ static int reload(struct daemon *d, struct error *err)
 	d->generation++;
 	d->retired[d->n_retired++] = d->current;
 	d->current = snap;
-	plane_sync(snap->cfg, false);
+	plane_sync(&d->plane, snap->cfg, false);
 	status_serve(&d->status, snap);
 	log_info("reload: generation %llu of %s", (unsigned long long)d->generation, d->path);
 	return 0;
@@ -238,6 +239,7 @@ static void serve(struct daemon *d, const sigset_t *signals)
 		if (sig == SIGHUP || sig == SIGUSR1)
 			log_writer_reopen(d->logs);
 		sweep(d);
+		plane_watch(&d->plane, d->current->cfg);
 	}
 }
 
@@ -257,6 +259,7 @@ static void stop(struct daemon *d)
 	for (size_t i = 0; i < d->n_retired; i++)
 		assemble_free(d->retired[i]);
 	free(d->retired);
+	plane_fini(&d->plane);
 	assemble_free(d->current);
 	log_writer_free(d->logs);
 	metrics_free(d->metrics);
@@ -311,7 +314,7 @@ int main(int argc, char **argv)
 		stop(&d);
 		return 1;
 	}
-	plane_sync(d.current->cfg, true);
+	plane_sync(&d.plane, d.current->cfg, true);
 	log_info("serving %s with %zu workers", d.path, d.n_workers);
 	serve(&d, &signals);
 	stop(&d);

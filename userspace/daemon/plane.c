@@ -2,7 +2,9 @@
 #include "daemon/plane.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -31,11 +33,29 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 	return rc;
 }
 
-void plane_sync(const struct config *cfg, bool starting)
+static void interface_name(const struct config *cfg, size_t i, char ret[IF_NAMESIZE])
+{
+	snprintf(ret, IF_NAMESIZE, "%.*s", SLICE_FMT(cfg->edge.interfaces[i].name));
+}
+
+static void sync_one(const struct config *cfg, size_t i, bool starting)
+{
+	struct error err = {0};
+	char name[IF_NAMESIZE];
+
+	interface_name(cfg, i, name);
+	if (sync_interface(name, cfg->edge.interfaces[i].mode, cfg, starting, &err) < 0)
+		log_warn("packet plane off: %s; serving without it", err.text);
+	else
+		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
+}
+
+void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 {
 	_cleanup_close_ int lock = -1;
 	struct error err = {0};
 
+	plane_fini(p);
 	if (!cfg->edge.present)
 		return;
 	if (cfg->edge.n_interfaces == 0) {
@@ -49,16 +69,46 @@ void plane_sync(const struct config *cfg, bool starting)
 	}
 	if (edge_sysctl_check(&cfg->edge, false, &err) < 0)
 		log_warn("packet plane: %s", err.text);
+	p->seen = calloc(cfg->edge.n_interfaces, sizeof(*p->seen));
 	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
-		const struct conf_interface *in = &cfg->edge.interfaces[i];
 		char name[IF_NAMESIZE];
 
-		snprintf(name, sizeof(name), "%.*s", SLICE_FMT(in->name));
-		if (sync_interface(name, in->mode, cfg, starting, &err) < 0)
+		interface_name(cfg, i, name);
+		if (p->seen)
+			p->seen[i] = if_nametoindex(name);
+		sync_one(cfg, i, starting);
+	}
+}
+
+void plane_watch(struct plane *p, const struct config *cfg)
+{
+	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++) {
+		_cleanup_close_ int lock = -1;
+		unsigned int before = p->seen[i];
+		struct error err = {0};
+		char name[IF_NAMESIZE];
+
+		interface_name(cfg, i, name);
+		p->seen[i] = if_nametoindex(name);
+		if (p->seen[i] == before)
+			continue;
+		if (!p->seen[i]) {
+			log_warn("packet plane: %s has gone; its lists wait for it", name);
+			continue;
+		}
+		log_info("packet plane: %s is there", name);
+		lock = edge_lock(&err);
+		if (lock < 0)
 			log_warn("packet plane off: %s; serving without it", err.text);
 		else
-			log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
+			sync_one(cfg, i, false);
 	}
+}
+
+void plane_fini(struct plane *p)
+{
+	free(p->seen);
+	p->seen = NULL;
 }
 
 static const struct {

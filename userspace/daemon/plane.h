@@ -6,12 +6,22 @@
 #include "base/buf.h"
 #include "conf/config.h"
 
+/* Which interfaces of the file were there when last looked at: their indexes in the file's order, 0 for none. */
+struct plane {
+	unsigned int *seen;
+};
+
 /*
  * Attach the guard to the file's interfaces, or apply the file's policy where it is attached already; when starting, also
  * put this build's program in the place of an older one. What is not
  * possible is logged with its reason, and requests are served without.
  */
-void plane_sync(const struct config *cfg, bool starting);
+void plane_sync(struct plane *p, const struct config *cfg, bool starting);
+
+/* Attach to what has come back, or has come at last, since the last call; every second, say. */
+void plane_watch(struct plane *p, const struct config *cfg);
+
+void plane_fini(struct plane *p);
 
 /* The file's interfaces for Prometheus: whether each is guarded, and its packets by what became of them. */
 void plane_metrics(const struct config *cfg, struct buf *out);

@@ -120,6 +120,13 @@ static int check_foreign(const char *name, unsigned int ifindex, struct error *e
 	fd = bpf_prog_get_fd_by_id(query.prog_id);
 	if (fd >= 0)
 		bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (strcmp(info.name, "xdp_dispatcher") == 0)
+		return error_set(
+			err, EBUSY,
+			"%s is shared by libxdp's dispatcher (program %u), and sluice needs "
+			"it for itself: detach those programs first, 'xdp-loader unload %s "
+			"--all'",
+			name, query.prog_id, name);
 	return error_set(err, EBUSY,
 			 "%s has an XDP program of somebody else (id %u, '%s'): detach it first, "
 			 "'ip link set dev %s xdp off' for instance",
@@ -214,11 +221,11 @@ static int build(const struct guard *g, const char *name, unsigned int ifindex,
 	rc = pin(name, "link", link, err);
 	if (rc < 0)
 		return rc;
-	rc = edge_rename(name, EDGE_DIR_NEW, EDGE_DIR);
+	rc = edge_put(name);
 	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
 }
 
-/* 0 when the interface is free of the guard; pins of an interface that has gone are put aside. */
+/* 0 when the interface is free of the guard; 1 when its pins are there, but it had gone meanwhile. */
 static int check_free(const char *name, struct error *err)
 {
 	struct edge_status status;
@@ -237,8 +244,7 @@ static int check_free(const char *name, struct error *err)
 		return error_set(err, EEXIST,
 				 "%s is already attached (program %u): detach it first", name,
 				 status.program_id);
-	rc = edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
-	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
+	return 1;
 }
 
 int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
@@ -246,23 +252,24 @@ int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
 	unsigned int ifindex = if_nametoindex(name);
+	bool returned;
 	int rc;
 
 	if (!ifindex)
 		return error_set(err, ENODEV, "there is no interface '%s'", name);
 	rc = check_free(name, err);
-	if (rc == 0)
-		rc = check_ethernet(name, err);
+	if (rc < 0)
+		return rc;
+	returned = rc == 1;
+	rc = check_ethernet(name, err);
 	if (rc == 0)
 		rc = check_foreign(name, ifindex, err);
 	if (rc == 0)
-		rc = load(NULL, &g, err);
+		rc = load(returned ? name : NULL, &g, err);
 	if (rc == 0)
 		rc = build(g, name, ifindex, mode, cfg, err);
-	if (rc < 0)
-		edge_remove(EDGE_DIR_NEW, name);
-	else
-		edge_remove(EDGE_DIR_OLD, name);
+	/* What failed, or the pins of the interface that had gone. */
+	edge_remove(EDGE_DIR_NEW, name);
 	return rc;
 }
 

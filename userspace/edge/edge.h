@@ -38,7 +38,8 @@ int edge_lock(struct error *err);
 
 /*
  * Attach the guard with the policy of cfg (NULL: none) to an interface, under the lock. Seen from outside it
- * happens at once: before it is pinned under its name nothing of it stays when the process dies. Errors, which
+ * happens at once: before it is pinned under its name nothing of it stays when the process dies. An interface that had
+ * gone and is back gets the maps that are still pinned for it, lists of the operator's included. Errors, which
  * change nothing: -EEXIST already attached; -EBUSY a foreign XDP program; -ENODEV no such interface; -EOPNOTSUPP
  * the mode; -EPERM; -EPROTO pins of another layout.
  */

@@ -81,6 +81,20 @@ int edge_rename(const char *name, enum edge_dir from, enum edge_dir to)
 	return rename(old, new) < 0 ? -errno : 0;
 }
 
+int edge_put(const char *name)
+{
+	char new[EDGE_PATH];
+	char there[EDGE_PATH];
+
+	edge_path(new, EDGE_DIR_NEW, name, NULL);
+	edge_path(there, EDGE_DIR, name, NULL);
+	if (renameat2(AT_FDCWD, new, AT_FDCWD, there, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	return rename(new, there) < 0 ? -errno : 0;
+}
+
 static bool is_bpffs(void)
 {
 	struct statfs fs;

@@ -23,6 +23,9 @@ void edge_remove(enum edge_dir dir, const char *name);
 /* -ENOENT, or -errno. */
 int edge_rename(const char *name, enum edge_dir from, enum edge_dir to);
 
+/* EDGE_DIR_NEW becomes EDGE_DIR; when there is one already, that one becomes EDGE_DIR_NEW in the same moment. */
+int edge_put(const char *name);
+
 /* A pinned object's descriptor; close-on-exec. -errno. */
 int edge_get(const char *name, const char *object);
 

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Living with other things: several interfaces, some that come and go, other programs, commands that are killed."""
+import secrets
+import subprocess
+
+import pytest
+from conftest import BUILD, PINS, run, until
+
+DISPATCHER = BUILD / "tests/bpf/dispatcher.bpf.o"
+
+
+def veth(bed, name, host):
+    """Another pair between the two: 10.8.0.1 and 10.8.0.2; names and addresses as for the bed's own."""
+    peer = name.replace("slg", "slc")
+    run("ip", "link", "add", name, "netns", bed.gateway, "type", "veth", "peer", "name", peer, "netns", bed.client)
+    for ns, dev, end in ((bed.gateway, name, 1), (bed.client, peer, 2)):
+        run("ip", "-n", ns, "addr", "add", f"10.{host}.0.{end}/16", "dev", dev)
+        run("ip", "-n", ns, "link", "set", dev, "up")
+
+
+@pytest.fixture
+def two(bed):
+    bed.second = f"slg{secrets.token_hex(4)}"
+    veth(bed, bed.second, 8)
+    yield bed
+    run(BUILD / "sluice", "detach", "--interface", bed.second, check=False)
+
+
+def config(bed, text=""):
+    file = bed.config(text)
+    file.write_text(file.read_text().replace(f"{{name: {bed.interface}}}",
+                                             f"{{name: {bed.interface}}}, {{name: {bed.second}, mode: generic}}"))
+    return file
+
+
+def daemon(bed, file):
+    log = bed.path / "sluiced.log"
+    bed.processes.append(subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluiced", "-c", file],
+                                          stderr=log.open("wb")))
+    until(lambda: "serving" in log.read_text(), "sluiced")
+    return log
+
+
+def test_two_interfaces_of_one_file(two):
+    bed = two
+    assert bed.ping("10.7.0.1") and bed.ping("10.8.0.1")
+    bed.sluice("attach", "-c", config(bed, "  deny: [10.7.0.2, 10.8.0.2]\n"))
+    mine = {s["interface"]: s["mode"] for s in bed.json("status") if s["interface"] in (bed.interface, bed.second)}
+    assert mine == {bed.interface: "native", bed.second: "generic"}
+    assert not bed.ping("10.7.0.1") and not bed.ping("10.8.0.1")
+    bed.sluice("deny", "del", "10.8.0.2", "--interface", bed.second)
+    assert not bed.ping("10.7.0.1") and bed.ping("10.8.0.1")
+
+
+def test_two_interfaces_or_none(two):
+    bed = two
+    file = config(bed)
+    file.write_text(file.read_text().replace(bed.second, "nowhere0"))
+    r = bed.sluice("attach", "-c", file, check=False)
+    assert (r.returncode, r.stderr) == (1, "sluice: there is no interface 'nowhere0'\n")
+    assert not (PINS / bed.interface).exists()
+    assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
+
+
+def test_interface_comes_back_with_its_lists(two):
+    bed = two
+    log = daemon(bed, config(bed, "  deny: [192.0.2.1]\n"))
+    here = ("--interface", bed.second)
+    bed.sluice("deny", "add", "10.8.0.2", *here)
+    assert bed.ping("10.7.0.1") and not bed.ping("10.8.0.1")
+    run("ip", "-n", bed.gateway, "link", "del", bed.second)
+    until(lambda: f"{bed.second} has gone" in log.read_text(), "its loss in the log")
+    veth(bed, bed.second, 8)
+    until(lambda: log.read_text().count(f"packet plane: {bed.second} follows") == 2, "the guard")
+    assert bed.json("status", *here)[0]["attached"] is True
+    entries = {e["prefix"]: e["origin"] for e in bed.json("deny", "list", *here)[0]["entries"]}
+    assert entries == {"10.8.0.2": "operator", "192.0.2.1": "file"}
+    assert not bed.ping("10.8.0.1") and bed.ping("10.7.0.1")
+
+
+def test_interface_that_comes_late(two):
+    bed = two
+    run("ip", "-n", bed.gateway, "link", "del", bed.second)
+    log = daemon(bed, config(bed, "  deny: [10.8.0.2]\n"))
+    assert f"packet plane off: there is no interface '{bed.second}'" in log.read_text()
+    veth(bed, bed.second, 8)
+    until(lambda: f"packet plane: {bed.second} follows" in log.read_text(), "the guard")
+    assert not bed.ping("10.8.0.1")
+    # What an operator detaches stays detached.
+    bed.sluice("detach", "--interface", bed.second)
+    assert bed.ping("10.8.0.1")
+
+
+def test_dispatcher_is_told_from_other_programs(bed):
+    run("ip", "-n", bed.gateway, "link", "set", "dev", bed.interface, "xdp", "obj", DISPATCHER, "sec", "xdp")
+    r = bed.sluice("attach", "-c", bed.config(), check=False)
+    assert r.returncode == 1 and "is shared by libxdp's dispatcher" in r.stderr
+    assert f"'xdp-loader unload {bed.interface} --all'" in r.stderr
+    assert not (PINS / bed.interface).exists()
