@@ -43,12 +43,10 @@ static const struct edge_entry *find(const struct edge_entries *entries,
 /* All or none: on failure what was there before is there again, a file's entry as the file's. */
 static int add(const struct edge *e, struct visit *v)
 {
-	struct edge_entries before = {0};
-	_cleanup_free_ struct edge_entry *items = NULL;
+	_cleanup_(edge_entries_fini) struct edge_entries before = {0};
 	int rc = edge_list_read(e, v->list, &before, &v->err);
 	size_t i = 0;
 
-	items = before.items;
 	while (rc == 0 && i < v->n) {
 		rc = edge_list_add(e, v->list, &v->cidrs[i], ORIGIN_OPERATOR, &v->err);
 		i += rc == 0;
@@ -69,11 +67,9 @@ static int add(const struct edge *e, struct visit *v)
 /* All or none: what is not on the list is found before anything is removed. */
 static int del(const struct edge *e, struct visit *v)
 {
-	struct edge_entries entries = {0};
-	_cleanup_free_ struct edge_entry *items = NULL;
+	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
 	int rc = edge_list_read(e, v->list, &entries, &v->err);
 
-	items = entries.items;
 	for (size_t i = 0; rc == 0 && i < v->n; i++) {
 		char text[CONF_CIDR_TEXT];
 
@@ -92,17 +88,15 @@ static int del(const struct edge *e, struct visit *v)
 
 static int list(const struct edge *e, struct visit *v)
 {
-	struct edge_entries entries = {0};
-	_cleanup_free_ struct edge_entry *items = NULL;
+	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
 	int rc = edge_list_read(e, v->list, &entries, &v->err);
 	json_t *array = v->json ? json_array() : NULL;
 
-	items = entries.items;
 	for (size_t i = 0; i < entries.n; i++) {
-		const char *origin = origins[items[i].origin == ORIGIN_FILE];
+		const char *origin = origins[entries.items[i].origin == ORIGIN_FILE];
 		char text[CONF_CIDR_TEXT];
 
-		conf_cidr_format(&items[i].cidr, text);
+		conf_cidr_format(&entries.items[i].cidr, text);
 		if (array)
 			json_array_append_new(
 				array, json_pack("{s:s, s:s}", "prefix", text, "origin", origin));
@@ -117,13 +111,11 @@ static int list(const struct edge *e, struct visit *v)
 
 static int flush(const struct edge *e, struct visit *v)
 {
-	struct edge_entries entries = {0};
-	_cleanup_free_ struct edge_entry *items = NULL;
+	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
 	int rc = edge_list_read(e, v->list, &entries, &v->err);
 
-	items = entries.items;
 	for (size_t i = 0; rc == 0 && i < entries.n; i++) {
-		rc = edge_list_del(e, v->list, &items[i].cidr, &v->err);
+		rc = edge_list_del(e, v->list, &entries.items[i].cidr, &v->err);
 		if (rc == -ENOENT)
 			rc = 0;
 	}

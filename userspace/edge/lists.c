@@ -147,8 +147,7 @@ void edge_list_undo_file(const struct edge *e, enum edge_list list, const struct
 int edge_list_keep_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
 			struct error *err)
 {
-	struct edge_entries old = {0};
-	_cleanup_free_ struct edge_entry *items = NULL;
+	_cleanup_(edge_entries_fini) struct edge_entries old = {0};
 	_cleanup_free_ struct conf_cidr *sorted = NULL;
 	int rc;
 
@@ -161,12 +160,11 @@ int edge_list_keep_file(const struct edge *e, enum edge_list list, const struct 
 	rc = edge_list_read(e, list, &old, err);
 	if (rc < 0)
 		return rc;
-	items = old.items;
 	for (size_t i = 0; i < old.n; i++) {
-		if (items[i].origin != ORIGIN_FILE ||
-		    bsearch(&items[i].cidr, sorted, cidrs->n, sizeof(*sorted), compare))
+		if (old.items[i].origin != ORIGIN_FILE ||
+		    bsearch(&old.items[i].cidr, sorted, cidrs->n, sizeof(*sorted), compare))
 			continue;
-		rc = edge_list_del(e, list, &items[i].cidr, err);
+		rc = edge_list_del(e, list, &old.items[i].cidr, err);
 		if (rc < 0 && rc != -ENOENT)
 			return rc;
 	}

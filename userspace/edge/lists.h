@@ -3,6 +3,8 @@
 #ifndef EDGE_LISTS_H
 #define EDGE_LISTS_H
 
+#include <stdlib.h>
+
 #include "edge/edge.h"
 
 enum edge_list { EDGE_ALLOW, EDGE_DENY };
@@ -13,9 +15,15 @@ struct edge_entry {
 };
 
 struct edge_entries {
-	struct edge_entry *items; /* to be freed */
+	struct edge_entry *items;
 	size_t n;
 };
+
+/* For _cleanup_, too. */
+static inline void edge_entries_fini(struct edge_entries *e)
+{
+	free(e->items);
+}
 
 /* Replaces an entry of the same prefix. -ENOSPC: the list is full. */
 int edge_list_add(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
