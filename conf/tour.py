@@ -163,7 +163,7 @@ class Tour:
 
     def requests(self):
         self.step("The guard is on the gateway's interface")
-        out = self.show(GATEWAY_NS, "sluice status")
+        out = self.show(GATEWAY_NS, f"sluice status --interface {GATEWAY_IF}")
         self.expect("attached, native mode" in out, "attached in native mode")
 
         self.step("A request passes")
@@ -190,13 +190,13 @@ class Tour:
         fetch = f"curl -s -o /dev/null -w '%{{http_code}}\\n' --interface {DENIED} --max-time 1 {URL}/hello"
         out = self.show(CLIENT_NS, fetch)
         self.expect(out.strip() == "200", "served before")
-        self.show(GATEWAY_NS, f"sluice deny add {DENIED}")
+        self.show(GATEWAY_NS, f"sluice deny add {DENIED} --interface {GATEWAY_IF}")
         out = self.show(GATEWAY_NS, f"bpftool map dump pinned /sys/fs/bpf/sluice/{GATEWAY_IF}/deny4", lines=20)
         self.expect('"prefixlen": 32' in out and '"origin": "ORIGIN_OPERATOR"' in out, "bpftool sees the entry")
         before = self.reasons()["denied"]
         out = self.show(CLIENT_NS, fetch)
         self.expect(out.strip() == "000" and self.reasons()["denied"] > before, "dropped now, and counted")
-        self.show(GATEWAY_NS, f"sluice deny del {DENIED}")
+        self.show(GATEWAY_NS, f"sluice deny del {DENIED} --interface {GATEWAY_IF}")
         out = self.show(CLIENT_NS, fetch)
         self.expect(out.strip() == "200", "served again")
 
@@ -220,7 +220,7 @@ class Tour:
         self.expect(after["cookie_valid"] > before["cookie_valid"], "the client's came back")
 
         self.step("The counters afterwards, of both planes")
-        out = self.show(GATEWAY_NS, "sluice stats", lines=20)
+        out = self.show(GATEWAY_NS, f"sluice stats --interface {GATEWAY_IF}", lines=20)
         self.expect("cookie_sent" in out, "packets by what became of them")
         out = self.show(GATEWAY_NS, "curl -s http://127.0.0.1:9901/metrics | grep -E '^sluice_(requests|packets)_total.*[^ ]* [1-9]'",
                         lines=30)
