@@ -84,14 +84,15 @@ $(call obj,$(wildcard userspace/edge/*.c) bench/packet.c) $(BPF_TEST_BINS): $(SK
 # Other versions of the guard, for what tests do with old and new: another program, and another layout of a map.
 $(BUILD)/variant-program/bpf/guard.bpf.o: VARIANT := -DREPLY_TTL=63
 $(BUILD)/variant-layout/bpf/guard.bpf.o: VARIANT := -DBUCKET_SETS=8192
-VARIANTS := $(BUILD)/variant-program $(BUILD)/variant-layout
+$(BUILD)/variant-grown/%: VARIANT := '-DABI_MORE=__u64 more[2];'
+VARIANTS := $(BUILD)/variant-program $(BUILD)/variant-layout $(BUILD)/variant-grown
 
 $(BUILD)/variant-%/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) $(VARIANT) -MMD -MP -c -o $@ $<
 
 $(VARIANTS:%=%/sluice): $(BUILD)/variant-%/sluice: $(BUILD)/variant-%/bpf/guard.skel.h $(call obj,$(wildcard loader/*.c)) $(LIB)
-	$(CC) -I$(BUILD)/variant-$* $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard userspace/edge/*.c) $(filter %.o %.a,$^) $(LDLIBS)
+	$(CC) -I$(BUILD)/variant-$* $(VARIANT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard userspace/edge/*.c) $(filter %.o %.a,$^) $(LDLIBS)
 
 # Looked at once a build directory, and again when the list of packages changes.
 $(BUILD)/.deps: tests/deps.sh

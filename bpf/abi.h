@@ -21,6 +21,11 @@ struct prefix6 {
 };
 
 /* Who put an entry on a list: those of the file are replaced when the file is applied again, others stay. */
+/* For tests: another version's values, which grew. */
+#ifndef ABI_MORE
+#define ABI_MORE
+#endif
+
 enum origin {
 	ORIGIN_OPERATOR, /* sluice deny add, or bpftool with a value of zeros */
 	ORIGIN_FILE,
@@ -28,6 +33,7 @@ enum origin {
 
 struct list_value {
 	enum origin origin;
+	ABI_MORE
 };
 
 /* ports: an array by port number. */
@@ -128,6 +134,7 @@ struct counters {
 #define GUARD_REASON(id, name, verdict, help) struct counter name;
 	GUARD_REASONS(GUARD_REASON)
 #undef GUARD_REASON
+	ABI_MORE
 };
 
 #endif

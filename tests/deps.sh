@@ -10,7 +10,7 @@ for group in "$@"; do
 	build) packages="$packages gcc libc6-dev linux-libc-dev liburing-dev libssl-dev libyaml-dev
 		libjansson-dev clang llvm bpftool libbpf-dev" ;;
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
-		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 procps
+		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 strace procps
 		openssl" ;;
 	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;

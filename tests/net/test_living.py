@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Living with other things: several interfaces, some that come and go, other programs, commands that are killed."""
+import json
 import secrets
+import signal
 import subprocess
 
 import pytest
@@ -97,3 +99,63 @@ def test_dispatcher_is_told_from_other_programs(bed):
     assert r.returncode == 1 and "is shared by libxdp's dispatcher" in r.stderr
     assert f"'xdp-loader unload {bed.interface} --all'" in r.stderr
     assert not (PINS / bed.interface).exists()
+
+
+def deny_list(bed):
+    return [e["prefix"] for e in bed.json("deny", "list", "--interface", bed.interface)[0]["entries"]]
+
+
+def test_values_that_grew_are_migrated(bed):
+    bed.attach("  deny: [10.7.0.2]\n")
+    here = ("--interface", bed.interface)
+    bed.sluice("deny", "add", "192.0.2.7", "2001:db8::/32", *here)
+    before = sorted(deny_list(bed))
+    assert not bed.ping()
+    dropped = bed.reasons()["denied"]
+    grown = BUILD / "variant-grown/sluice"
+    assert bed.inside(bed.gateway, grown, "upgrade", *here).stdout == f"{bed.interface}: upgraded\n"
+    assert not bed.ping()
+    found = json.loads(bed.inside(bed.gateway, grown, "deny", "list", *here, "--json").stdout)[0]["entries"]
+    assert sorted(e["prefix"] for e in found) == before
+    counted = json.loads(bed.inside(bed.gateway, grown, "stats", *here, "--json").stdout)[0]["reasons"]
+    assert counted["denied"]["packets"] > dropped
+    # The maps that are pinned are those that the program reads.
+    bed.inside(bed.gateway, grown, "deny", "del", "10.7.0.2", *here)
+    assert bed.ping()
+    assert bed.inside(bed.gateway, grown, "upgrade", *here).stdout == f"{bed.interface}: unchanged\n"
+    # Back is no growth.
+    for command in ("upgrade", "stats"):
+        r = bed.sluice(command, *here, check=False)
+        assert r.returncode == 1 and "is of another layout" in r.stderr, r.stderr
+    assert bed.ping()
+
+
+def test_killed_upgrades_leave_old_or_new(bed):
+    """Killed at its bpf(2) calls and renames in turn: the denied stay denied, and the pinned maps are the program's."""
+    here = ("--interface", bed.interface)
+    kept = {"upgraded": 0, "not": 0}
+    trace = bed.path / "trace"
+    upgrade = (BUILD / "variant-grown/sluice", "upgrade", *here)
+
+    def strace(*more):
+        bed.attach("  deny: [10.7.0.2]\n")
+        return bed.inside(bed.gateway, "strace", "-qq", "-o", trace, "-e", "trace=bpf,rename", *more, *upgrade, check=False)
+
+    assert strace().returncode == 0
+    made = [line.split("(")[0] for line in trace.read_text().splitlines()]
+    bed.inside(bed.gateway, BUILD / "variant-grown/sluice", "detach", *here)
+    last = made.count("bpf")
+    points = [("bpf", n) for n in (last // 2, *range(last - 18, last + 1, 2))]
+    points += [("rename", n + 1) for n in range(made.count("rename"))]
+    for call, n in points:
+        r = strace("-e", f"inject={call}:signal=KILL:when={n}")
+        assert r.returncode == -signal.SIGKILL, r.stderr
+        grown = bed.inside(bed.gateway, BUILD / "variant-grown/sluice", "deny", "add", "192.0.2.7", *here, check=False)
+        kept["upgraded" if grown.returncode == 0 else "not"] += 1
+        tool = BUILD / ("variant-grown/sluice" if grown.returncode == 0 else "sluice")
+        assert not bed.ping(), (call, n)
+        bed.inside(bed.gateway, tool, "deny", "del", "10.7.0.2", *here)
+        until(bed.ping, f"the client after {call} {n}")
+        assert not list(PINS.glob(f":*{bed.interface}"))
+        bed.inside(bed.gateway, tool, "detach", *here)
+    assert kept["upgraded"] and kept["not"], kept

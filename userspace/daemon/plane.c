@@ -18,13 +18,14 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 {
 	struct edge_status status = {0};
 	struct edge e;
-	int rc = edge_open(name, &e, err);
+	int rc = starting ? edge_upgrade(name, err) : 0;
 
+	if (rc < 0 && rc != -ENOENT && rc != -ENODEV)
+		return rc;
+	rc = edge_open(name, &e, err);
 	if (rc == 0) {
 		rc = edge_status(&e, &status, err);
-		if (rc == 0 && status.attached && starting)
-			rc = edge_upgrade(name, err);
-		if (rc >= 0 && status.attached)
+		if (rc == 0 && status.attached)
 			rc = edge_apply(&e, cfg, err);
 		edge_close(&e);
 	}

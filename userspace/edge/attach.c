@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "bpf/guard.skel.h"
 #include "edge/edge.h"
+#include "edge/migrate.h"
 #include "edge/pin.h"
 
 DEFINE_CLEANUP(struct guard *, guard__destroy)
@@ -28,27 +29,6 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 	if (level == LIBBPF_WARN) {
 		vsnprintf(warning, sizeof(warning), fmt, ap);
 		warning[strcspn(warning, "\n")] = '\0';
-	}
-	return 0;
-}
-
-static int reuse_maps(const struct guard *g, const char *name, struct error *err)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, g->obj)
-	{
-		_cleanup_close_ int fd = -1;
-		int rc;
-
-		if (bpf_map__is_internal(map))
-			continue;
-		fd = edge_get_map(name, map, err);
-		if (fd < 0)
-			return fd;
-		rc = bpf_map__reuse_fd(map, fd);
-		if (rc < 0)
-			return error_sys(err, -rc, "%s: map %s", name, bpf_map__name(map));
 	}
 	return 0;
 }
@@ -68,7 +48,7 @@ static int load(const char *name, struct guard **ret, struct error *err)
 		return error_sys(err, errno, "the packet program can't be opened");
 	}
 	g->rodata->bucket_seed = seed;
-	rc = name ? reuse_maps(g, name, err) : 0;
+	rc = name ? edge_reuse_maps(g->obj, name, err) : 0;
 	if (rc < 0) {
 		libbpf_set_print(before);
 		return rc;
@@ -266,6 +246,10 @@ int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *
 		rc = check_foreign(name, ifindex, err);
 	if (rc == 0)
 		rc = load(returned ? name : NULL, &g, err);
+	if (rc == 0 && returned)
+		rc = edge_copy_maps(g->obj, name, err);
+	if (rc > 0)
+		rc = 0;
 	if (rc == 0)
 		rc = build(g, name, ifindex, mode, cfg, err);
 	/* What failed, or the pins of the interface that had gone. */
@@ -282,59 +266,48 @@ static int program_info(int fd, struct bpf_prog_info *ret)
 	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
 }
 
-/* The pin is for people to look at: what counts is the link. */
-static void pin_program(const char *name, int program)
-{
-	char path[EDGE_PATH];
-	char aside[EDGE_PATH];
-
-	edge_path(path, EDGE_DIR, name, "program");
-	edge_path(aside, EDGE_DIR, name, "program:new");
-	unlink(aside);
-	if (bpf_obj_pin(program, aside) == 0 && rename(aside, path) < 0)
-		unlink(aside);
-}
-
 int edge_upgrade(const char *name, struct error *err)
 {
 	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE);
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
-	_cleanup_close_ int link = -1;
+	_cleanup_close_ int link = edge_get(name, "link");
 	_cleanup_close_ int old = -1;
 	struct bpf_prog_info old_info, new_info;
-	struct edge_status status;
-	struct edge e;
-	int program;
-	int rc = edge_open(name, &e, err);
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+	int program, n;
+	int rc;
 
+	if (link == -ENOENT)
+		return error_set(err, ENOENT, "%s is not attached", name);
+	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len) < 0)
+		return error_sys(err, link < 0 ? -link : errno, "%s: link", name);
+	if (info.xdp.ifindex == 0)
+		return error_set(err, ENODEV,
+				 "%s has gone: detach it, or attach it when it is back", name);
+	rc = load(name, &g, err);
 	if (rc < 0)
 		return rc;
-	rc = edge_status(&e, &status, err);
-	link = take_fd(e.link);
-	edge_close(&e);
-	if (rc == 0 && !status.attached)
-		rc = error_set(err, ENODEV,
-			       "%s has gone: detach it, and attach again when it is back", name);
-	if (rc == 0)
-		rc = load(name, &g, err);
-	if (rc < 0)
-		return rc;
+	n = edge_copy_maps(g->obj, name, err);
+	if (n < 0)
+		return n;
 	program = bpf_program__fd(g->progs.sluice_guard);
-	old = bpf_prog_get_fd_by_id(status.program_id);
+	old = bpf_prog_get_fd_by_id(info.prog_id);
 	if (old < 0)
-		return error_sys(err, errno, "%s: program %u", name, status.program_id);
+		return error_sys(err, errno, "%s: program %u", name, info.prog_id);
 	rc = program_info(old, &old_info);
 	if (rc == 0)
 		rc = program_info(program, &new_info);
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: program", name);
-	if (memcmp(old_info.tag, new_info.tag, sizeof(old_info.tag)) == 0)
+	if (n == 0 && memcmp(old_info.tag, new_info.tag, sizeof(old_info.tag)) == 0)
 		return 0;
 	opts.old_prog_fd = (uint32_t)old;
-	if (bpf_link_update(link, program, &opts) < 0)
-		return error_sys(err, errno, "%s: link", name);
-	pin_program(name, program);
-	return 1;
+	rc = edge_prepare(g->obj, name, program, err);
+	if (rc == 0 && bpf_link_update(link, program, &opts) < 0)
+		rc = error_sys(err, errno, "%s: link", name);
+	edge_finish(name);
+	return rc < 0 ? rc : 1;
 }
 
 int edge_detach(const char *name, struct error *err)

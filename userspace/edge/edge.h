@@ -50,6 +50,7 @@ int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *
  * Put this build's program in place of the attached one, with its maps: one update of the link, so that every packet
  * meets one of the two. Under the lock. 1: replaced (buckets begin full); 0: it is the same program already;
  * -ENOENT not attached, -ENODEV the interface has gone, -EPROTO maps of another layout; errors change nothing.
+ * Maps whose values only grew are copied; what is counted or edited by others between copy and update is lost.
  */
 int edge_upgrade(const char *name, struct error *err);
 

@@ -30,7 +30,7 @@ static int update(int map, const struct conf_cidr *cidr, enum origin origin, uin
 		  struct error *err)
 {
 	struct prefix6 key = key_of(cidr);
-	struct list_value value = {origin};
+	struct list_value value = {.origin = origin};
 	char text[CONF_CIDR_TEXT];
 
 	if (bpf_map_update_elem(map, &key, &value, flags) == 0)

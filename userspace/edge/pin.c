@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -22,7 +23,7 @@
 
 DEFINE_CLEANUP(DIR *, closedir)
 
-static const char *const prefixes[] = {"", ":new:", ":old:"};
+static const char *const prefixes[] = {"", ":new:", ":old:", ":up:"};
 
 void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object)
 {
@@ -132,6 +133,53 @@ static int mount_bpffs(struct error *err)
 	return error_sys(err, errno, "can't mount bpffs at " BPFFS);
 }
 
+static bool runs(const char *name)
+{
+	_cleanup_close_ int link = edge_get(name, "link");
+	_cleanup_close_ int program = -1;
+	struct bpf_link_info info = {0};
+	struct bpf_prog_info prog = {0};
+	uint32_t len = sizeof(info);
+	char path[EDGE_PATH];
+
+	edge_path(path, EDGE_DIR_UPGRADE, name, "program");
+	program = bpf_obj_get(path);
+	if (link < 0 || program < 0 || bpf_obj_get_info_by_fd(link, &info, &len) < 0)
+		return false;
+	len = sizeof(prog);
+	return bpf_obj_get_info_by_fd(program, &prog, &len) == 0 && info.prog_id == prog.id;
+}
+
+static void put_in_place(const char *name, const char *object)
+{
+	char from[EDGE_PATH];
+	char to[EDGE_PATH];
+
+	edge_path(from, EDGE_DIR_UPGRADE, name, object);
+	edge_path(to, EDGE_DIR, name, object);
+	rename(from, to);
+}
+
+void edge_finish(const char *name)
+{
+	struct dirent **found;
+	char path[EDGE_PATH];
+	int n;
+
+	edge_path(path, EDGE_DIR_UPGRADE, name, NULL);
+	n = runs(name) ? scandir(path, &found, NULL, NULL) : -1;
+	for (int i = 0; i < n; i++) {
+		if (found[i]->d_name[0] != '.' && strcmp(found[i]->d_name, "program") != 0)
+			put_in_place(name, found[i]->d_name);
+		free(found[i]);
+	}
+	if (n >= 0) {
+		free(found);
+		put_in_place(name, "program"); /* last: by it, runs() knows */
+	}
+	remove_dir(path);
+}
+
 static void remove_leftovers(void)
 {
 	_cleanup_(closedirp) DIR *dir = opendir(EDGE_ROOT);
@@ -143,6 +191,10 @@ static void remove_leftovers(void)
 
 		if (e->d_name[0] != ':')
 			continue;
+		if (strncmp(e->d_name, ":up:", 4) == 0) {
+			edge_finish(e->d_name + 4);
+			continue;
+		}
 		snprintf(path, sizeof(path), EDGE_ROOT "/%.*s", EDGE_PATH - 1, e->d_name);
 		remove_dir(path);
 	}

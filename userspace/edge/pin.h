@@ -10,10 +10,10 @@
 #define EDGE_PATH 128 /* bytes; enough for every path under EDGE_ROOT */
 
 /*
- * What a directory is: an attached interface, one being attached, one being detached. The last two are named so that no
+ * What a directory is: an attached interface, one being attached, one being detached, what an upgrade brings. The last three are named so that no
  * interface can have their name, and are removed by the next command when theirs was killed.
  */
-enum edge_dir { EDGE_DIR, EDGE_DIR_NEW, EDGE_DIR_OLD };
+enum edge_dir { EDGE_DIR, EDGE_DIR_NEW, EDGE_DIR_OLD, EDGE_DIR_UPGRADE };
 
 void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object);
 
@@ -25,6 +25,12 @@ int edge_rename(const char *name, enum edge_dir from, enum edge_dir to);
 
 /* EDGE_DIR_NEW becomes EDGE_DIR; when there is one already, that one becomes EDGE_DIR_NEW in the same moment. */
 int edge_put(const char *name);
+
+/*
+ * End an upgrade: what EDGE_DIR_UPGRADE holds takes its place in EDGE_DIR when the link runs that program, and goes when it
+ * does not. So also for one that was killed.
+ */
+void edge_finish(const char *name);
 
 /* A pinned object's descriptor; close-on-exec. -errno. */
 int edge_get(const char *name, const char *object);

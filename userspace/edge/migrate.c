@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/migrate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+
+#include "base/cleanup.h"
+#include "edge/pin.h"
+
+DEFINE_CLEANUP(struct btf *, btf__free)
+
+static int map_info(int fd, struct bpf_map_info *ret)
+{
+	uint32_t len = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
+}
+
+static const struct btf_type *struct_of(const struct btf *btf, uint32_t id)
+{
+	const struct btf_type *t = btf__type_by_id(btf, id);
+
+	while (t && (btf_is_mod(t) || btf_is_typedef(t)))
+		t = btf__type_by_id(btf, t->type);
+	return t && btf_is_struct(t) ? t : NULL;
+}
+
+static bool has_member(const struct btf *btf, const struct btf_type *t, const char *name,
+		       uint32_t offset, int64_t size)
+{
+	const struct btf_member *m = btf_members(t);
+
+	for (int i = 0; i < btf_vlen(t); i++)
+		if (strcmp(btf__name_by_offset(btf, m[i].name_off), name) == 0)
+			return m[i].offset == offset && btf__resolve_size(btf, m[i].type) == size;
+	return false;
+}
+
+/* Whether every member of the pinned map's values is at its place in those of the model. */
+static bool members_stay(const struct bpf_map_info *old, const struct btf *btf, uint32_t id)
+{
+	_cleanup_(btf__freep) struct btf *old_btf = NULL;
+	const struct btf_type *from = NULL;
+	const struct btf_type *to = struct_of(btf, id);
+
+	if (old->btf_id)
+		old_btf = btf__load_from_kernel_by_id(old->btf_id);
+	if (old_btf)
+		from = struct_of(old_btf, old->btf_value_type_id);
+	if (!from || !to)
+		return false;
+	for (int i = 0; i < btf_vlen(from); i++) {
+		const struct btf_member *m = &btf_members(from)[i];
+
+		if (!has_member(btf, to, btf__name_by_offset(old_btf, m->name_off), m->offset,
+				btf__resolve_size(old_btf, m->type)))
+			return false;
+	}
+	return true;
+}
+
+/* Whether the entries of a pinned map can be copied into one made after the model, and mean the same there. */
+static bool only_grew(const struct bpf_map_info *old, const struct bpf_object *obj,
+		      const struct bpf_map *model)
+{
+	uint32_t entries = bpf_map__max_entries(model);
+
+	if (old->type != bpf_map__type(model) || old->key_size != bpf_map__key_size(model) ||
+	    old->map_flags != bpf_map__map_flags(model) ||
+	    old->value_size > bpf_map__value_size(model))
+		return false;
+	switch (old->type) {
+	case BPF_MAP_TYPE_ARRAY:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+		if (old->max_entries != entries)
+			return false;
+		break;
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_LPM_TRIE:
+		if (old->max_entries > entries)
+			return false;
+		break;
+	default:
+		return false;
+	}
+	return members_stay(old, bpf_object__btf(obj), bpf_map__btf_value_type_id(model));
+}
+
+int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		_cleanup_close_ int fd = -1;
+		_cleanup_close_ int same = -1;
+		struct bpf_map_info info;
+		int rc;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		fd = edge_get(name, bpf_map__name(map));
+		if (fd == -ENOENT)
+			continue;
+		if (fd >= 0 && map_info(fd, &info) == 0 && only_grew(&info, obj, map) &&
+		    (info.value_size != bpf_map__value_size(map) ||
+		     info.max_entries != bpf_map__max_entries(map)))
+			continue;
+		same = edge_get_map(name, map, err);
+		if (same < 0)
+			return same;
+		rc = bpf_map__reuse_fd(map, same);
+		if (rc < 0)
+			return error_sys(err, -rc, "%s: map %s", name, bpf_map__name(map));
+	}
+	return 0;
+}
+
+static size_t buffer_size(const struct bpf_map_info *info, int cpus)
+{
+	if (info->type == BPF_MAP_TYPE_PERCPU_ARRAY)
+		return (info->value_size + 7) / 8 * 8 * (size_t)cpus;
+	return info->value_size;
+}
+
+static int copy(int from, const struct bpf_map_info *old, int to, const struct bpf_map_info *new)
+{
+	int cpus = libbpf_num_possible_cpus();
+	size_t old_size = buffer_size(old, cpus);
+	size_t new_size = buffer_size(new, cpus);
+	_cleanup_free_ char *key = calloc(1, old->key_size);
+	_cleanup_free_ char *in = calloc(1, old_size);
+	_cleanup_free_ char *out = calloc(1, new_size);
+	size_t n = old->type == BPF_MAP_TYPE_PERCPU_ARRAY ? (size_t)cpus : 1;
+	char *last = NULL;
+
+	if (cpus < 0 || !key || !in || !out)
+		return -ENOMEM;
+	while (bpf_map_get_next_key(from, last, key) == 0) {
+		last = key;
+		if (bpf_map_lookup_elem(from, key, in) < 0)
+			continue; /* removed meanwhile */
+		for (size_t i = 0; i < n; i++)
+			memcpy(out + i * (new_size / n), in + i * (old_size / n), old->value_size);
+		if (bpf_map_update_elem(to, key, out, BPF_ANY) < 0)
+			return -errno;
+	}
+	return errno == ENOENT ? 0 : -errno;
+}
+
+/* 1: the map was made anew; its pinned predecessor is in ret_old, or -1. */
+static int is_new(const char *name, const struct bpf_map *map, int *ret_old,
+		  struct bpf_map_info *old, struct bpf_map_info *new)
+{
+	_cleanup_close_ int fd = edge_get(name, bpf_map__name(map));
+	int rc = map_info(bpf_map__fd(map), new);
+
+	*ret_old = -1;
+	if (fd == -ENOENT)
+		return rc < 0 ? rc : 1;
+	if (rc == 0)
+		rc = fd < 0 ? fd : map_info(fd, old);
+	if (rc < 0)
+		return rc;
+	if (old->id == new->id)
+		return 0;
+	*ret_old = take_fd(fd);
+	return 1;
+}
+
+int edge_copy_maps(struct bpf_object *obj, const char *name, struct error *err)
+{
+	struct bpf_map_info old, new;
+	struct bpf_map *map;
+	int n = 0;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		_cleanup_close_ int fd = -1;
+		int rc;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		rc = is_new(name, map, &fd, &old, &new);
+		if (rc > 0)
+			n++;
+		if (fd >= 0)
+			rc = copy(fd, &old, bpf_map__fd(map), &new);
+		if (rc < 0)
+			return error_sys(err, -rc, "%s: copying map %s", name, bpf_map__name(map));
+	}
+	return n;
+}
+
+static int pin(const char *name, const char *object, int fd, struct error *err)
+{
+	char path[EDGE_PATH];
+
+	edge_path(path, EDGE_DIR_UPGRADE, name, object);
+	return bpf_obj_pin(fd, path) < 0 ? error_sys(err, errno, "%s", path) : 0;
+}
+
+int edge_prepare(struct bpf_object *obj, const char *name, int program, struct error *err)
+{
+	struct bpf_map_info old, new;
+	char path[EDGE_PATH];
+	struct bpf_map *map;
+
+	edge_path(path, EDGE_DIR_UPGRADE, name, NULL);
+	if (mkdir(path, 0700) < 0)
+		return error_sys(err, errno, "%s", path);
+	bpf_object__for_each_map(map, obj)
+	{
+		_cleanup_close_ int fd = -1;
+		int rc = bpf_map__is_internal(map) ? 0 : is_new(name, map, &fd, &old, &new);
+
+		if (rc < 0)
+			return error_sys(err, -rc, "%s: map %s", name, bpf_map__name(map));
+		if (rc > 0)
+			rc = pin(name, bpf_map__name(map), bpf_map__fd(map), err);
+		if (rc < 0)
+			return rc;
+	}
+	return pin(name, "program", program, err);
+}
