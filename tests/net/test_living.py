@@ -47,7 +47,7 @@ def test_two_interfaces_of_one_file(two):
     bed = two
     assert bed.ping("10.7.0.1") and bed.ping("10.8.0.1")
     bed.sluice("attach", "-c", config(bed, "  deny: [10.7.0.2, 10.8.0.2]\n"))
-    mine = {s["interface"]: s["mode"] for s in bed.json("status") if s["interface"] in (bed.interface, bed.second)}
+    mine = {i: bed.json("status", "--interface", i)[0]["mode"] for i in (bed.interface, bed.second)}
     assert mine == {bed.interface: "native", bed.second: "generic"}
     assert not bed.ping("10.7.0.1") and not bed.ping("10.8.0.1")
     bed.sluice("deny", "del", "10.8.0.2", "--interface", bed.second)
