@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token buckets: exact with standing time, shared by CPUs and crowds. */
+#include "tests/bpf/guard.h"
+
+static void test_bucket_is_exact(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){.interval = SEC / 10, .burst = 5});
+	tcp4(&f, CLIENT4, F_ACK);
+	for (int i = 0; i < 5; i++)
+		expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	guard->bss->test_now += SEC / 10 - 1;
+	expect(&f, REASON_LIMITED);
+	guard->bss->test_now += 1;
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	/* Full after burst/rate, and not fuller after an hour. */
+	guard->bss->test_now += 3600 * SEC;
+	for (int i = 0; i < 5; i++)
+		expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+}
+
+static void test_bucket_sources(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){.interval = SEC, .burst = 1});
+	tcp4(&f, CLIENT4, F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	tcp4(&f, "198.51.100.8", F_ACK);
+	expect(&f, REASON_PASSED);
+	tcp6(&f, CLIENT6, F_ACK);
+	expect(&f, REASON_PASSED);
+	/* One source: its /64. */
+	tcp6(&f, "2001:db8:1:2:ffff::1", F_ACK);
+	expect(&f, REASON_LIMITED);
+	tcp6(&f, "2001:db8:1:3::7", F_ACK);
+	expect(&f, REASON_PASSED);
+	/* ::/64 is a source as any other. */
+	tcp6(&f, "::5", F_ACK);
+	expect(&f, REASON_PASSED);
+	tcp6(&f, "::6", F_ACK);
+	expect(&f, REASON_LIMITED);
+}
+
+static void test_bucket_meters_protected_only(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	port_protect(81);
+	policy_set((struct policy){.interval = SEC, .burst = 1});
+	tcp4(&f, CLIENT4, F_ACK);
+	for (int i = 0; i < 3; i++)
+		expect(&f, REASON_PASSED);
+	frame_ethernet(&f);
+	frame_ip4(&f, CLIENT4, GATEWAY4, 0);
+	frame_icmp(&f, 8);
+	frame_finish(&f);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	frame_ethernet(&f);
+	frame_ip6(&f, CLIENT6, GATEWAY6);
+	frame_icmp(&f, 128);
+	frame_finish(&f);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+}
+
+/* A set without a free way: the newcomer shares one; a way whose bucket is full again is the newcomer's. */
+static void test_bucket_crowd(void **state)
+{
+	struct bucket_set busy;
+	struct bucket_set *set = &busy;
+	uint64_t now = guard->bss->test_now;
+	int fd = bpf_map__fd(guard->maps.buckets);
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){.interval = SEC, .burst = 3});
+	for (uint32_t i = 0; i < BUCKET_SETS; i++) {
+		for (int way = 0; way < BUCKET_WAYS; way++)
+			set->way[way] = (struct bucket){.source = 1 + (uint64_t)way,
+							.full_at = now + 2 * SEC};
+		assert_int_equal(bpf_map_update_elem(fd, &i, set, 0), 0);
+	}
+	tcp4(&f, CLIENT4, F_ACK);
+	expect(&f, REASON_PASSED); /* the token that the way's owner had left */
+	expect(&f, REASON_LIMITED);
+	guard->bss->test_now += 2 * SEC;
+	for (int i = 0; i < 3; i++)
+		expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+}
+
+/* A policy that gives more does so at once: debts from before are cut to what a bucket holds now. */
+static void test_bucket_policy_changes(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){.interval = 1000 * SEC, .burst = 2});
+	tcp4(&f, CLIENT4, F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	policy_set((struct policy){.interval = SEC, .burst = 2});
+	expect(&f, REASON_LIMITED);
+	guard->bss->test_now += SEC;
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+}
+
+static void *hammer(void *arg)
+{
+	cpu_set_t set;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = 200000);
+	const struct frame *f = arg;
+	static _Atomic int next;
+	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+
+	CPU_ZERO(&set);
+	CPU_SET(next++ % cpus, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	opts.data_in = f->bytes;
+	opts.data_size_in = (uint32_t)f->len;
+	bpf_prog_test_run_opts(program, &opts);
+	return NULL;
+}
+
+/* Two CPUs at once on one source: the burst and no more, within the bound that bucket.bpf.h states. */
+static void test_bucket_concurrent(void **state)
+{
+	struct counter c[REASON_COUNT];
+	pthread_t threads[2];
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){.interval = SEC, .burst = 100000});
+	tcp4(&f, CLIENT4, F_ACK);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, hammer, &f), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	counters_read(c);
+	assert_int_equal(c[REASON_PASSED].packets + c[REASON_LIMITED].packets, 400000);
+	assert_in_range(c[REASON_PASSED].packets, 100000, 100000 + 100);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		GUARD_TEST(test_bucket_is_exact),
+		GUARD_TEST(test_bucket_sources),
+		GUARD_TEST(test_bucket_meters_protected_only),
+		GUARD_TEST(test_bucket_crowd),
+		GUARD_TEST(test_bucket_policy_changes),
+		GUARD_TEST(test_bucket_concurrent),
+	};
+
+	return cmocka_run_group_tests(tests, setup_all, NULL);
+}
