@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from conftest import BUILD, PINS, ROOT, run, until
 
 TOUR = ["/usr/bin/python3", "-EsB", str(ROOT / "conf/tour.py"), "--build", str(BUILD)]
@@ -15,20 +17,33 @@ def left():
             (PINS / "sluice-gw").exists(), os.path.exists("/run/sluice-tour"))
 
 
-def start(path):
-    """A tour that has got to its end and stays up, and what it said. There can be one at a time on a machine: wait."""
-    while True:
-        with path.open("w") as out:
-            p = subprocess.Popen(TOUR, stdout=out, stderr=subprocess.STDOUT)
-        until(lambda: "Serving until Ctrl-C" in path.read_text() or p.poll() is not None, "the tour", 120)
-        text = path.read_text()
+@pytest.fixture
+def start():
+    """Start a tour and wait until it stays up: the process and what it said. Whatever the test ends by, it ends."""
+    started = []
+
+    def begin(path):
+        end = time.monotonic() + 300
+        while True:
+            with path.open("w") as out:
+                started.append(subprocess.Popen(TOUR, stdout=out, stderr=subprocess.STDOUT))
+            p = started[-1]
+            until(lambda: "Serving until Ctrl-C" in path.read_text() or p.poll() is not None, "the tour", 120)
+            text = path.read_text()
+            if p.poll() is None:
+                return p, text
+            # There can be one at a time on a machine.
+            assert "another tour is running" in text and time.monotonic() < end, text
+            time.sleep(1)
+
+    yield begin
+    for p in started:
         if p.poll() is None:
-            return p, text
-        assert "another tour is running" in text, text
-        time.sleep(1)
+            p.send_signal(signal.SIGINT)
+            p.wait(60)
 
 
-def test_tour_and_crash(tmp_path):
+def test_tour_and_crash(start, tmp_path):
     p, text = start(tmp_path / "out")
     assert "9 steps, all as expected" in text, text
     assert text.count("   ok: ") == 18 and "FAILED" not in text
