@@ -176,7 +176,7 @@ static int is_new(const char *name, const struct bpf_map *map, int *ret_old,
 
 int edge_copy_maps(struct bpf_object *obj, const char *name, struct error *err)
 {
-	struct bpf_map_info old, new;
+	struct bpf_map_info old = {0}, new = {0};
 	struct bpf_map *map;
 	int n = 0;
 
@@ -208,7 +208,7 @@ static int pin(const char *name, const char *object, int fd, struct error *err)
 
 int edge_prepare(struct bpf_object *obj, const char *name, int program, struct error *err)
 {
-	struct bpf_map_info old, new;
+	struct bpf_map_info old = {0}, new = {0};
 	char path[EDGE_PATH];
 	struct bpf_map *map;
 
