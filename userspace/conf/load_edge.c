@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/load_edge.h"
+
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define AT(type, member) .offset = offsetof(type, member)
+
+static const char *const xdp_modes[] = {"auto", "native", "generic", NULL};
+static const char *const syn_modes[] = {"off", "auto", "always", NULL};
+
+static void parse_cidrs(struct conf_parse *p, const struct conf_node *node, void *field)
+{
+	struct conf_cidrs *out = field;
+
+	if (node->kind != CONF_LIST) {
+		conf_diag_add(p->diag, node, "a list of addresses and prefixes is expected here");
+		return;
+	}
+	out->items = arena_zalloc(p->arena, sizeof(*out->items) * (node->n + 1));
+	for (size_t i = 0; out->items && i < node->n; i++)
+		if (conf_parse_cidr(p, node->items[i], &out->items[out->n]))
+			out->n++;
+}
+
+static const struct conf_option interface_options[] = {
+	{"name", CONF_STRING, AT(struct conf_interface, name), .required = true},
+	{"mode", CONF_ENUM, AT(struct conf_interface, mode), .fallback = "auto",
+	 .names = xdp_modes},
+	{0},
+};
+static const struct conf_table interface_table = {interface_options, sizeof(struct conf_interface),
+						  0, 0};
+
+static const struct conf_option syn_options[] = {
+	{"mode", CONF_ENUM,
+	 .offset = offsetof(struct conf_edge, syn_flood.mode) -
+		   offsetof(struct conf_edge, syn_flood),
+	 .fallback = "off", .names = syn_modes},
+	{"threshold", CONF_RATE,
+	 .offset = offsetof(struct conf_edge, syn_flood.threshold) -
+		   offsetof(struct conf_edge, syn_flood),
+	 .fallback = "10k/s", .min = 1, .max = 1000000000},
+	{0},
+};
+static const struct conf_table syn_table = {syn_options, 0, 0, 0};
+
+static const struct conf_option bucket_options[] = {
+	{"rate", CONF_RATE,
+	 .offset = offsetof(struct conf_edge, rate_limit.rate) -
+		   offsetof(struct conf_edge, rate_limit),
+	 .max = 100000000},
+	{"burst", CONF_UINT,
+	 .offset = offsetof(struct conf_edge, rate_limit.burst) -
+		   offsetof(struct conf_edge, rate_limit),
+	 .max = 1000000000},
+	{0},
+};
+static const struct conf_table bucket_table = {bucket_options, 0, 0, 0};
+
+static void parse_ports(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	struct conf_edge *edge = out;
+
+	if (node->kind != CONF_LIST) {
+		conf_diag_add(p->diag, node, "a list of ports is expected here");
+		return;
+	}
+	edge->ports = arena_zalloc(p->arena, sizeof(*edge->ports) * (node->n + 1));
+	for (size_t i = 0; edge->ports && i < node->n; i++) {
+		const struct conf_node *item = node->items[i];
+		char text[8];
+		char *end;
+		unsigned long port;
+
+		snprintf(text, sizeof(text), "%.*s", SLICE_FMT(item->text));
+		port = strtoul(text, &end, 10);
+		if (item->kind != CONF_SCALAR || *end || port == 0 || port > 65535)
+			conf_diag_add(p->diag, item, "a port is a number from 1 to 65535");
+		else
+			edge->ports[edge->n_ports++] = (uint16_t)port;
+	}
+}
+
+static void check_edge(struct conf_parse *p, const struct conf_node *node, void *out)
+{
+	struct conf_edge *edge = out;
+
+	edge->present = true;
+	if (edge->rate_limit.burst == 0)
+		edge->rate_limit.burst = 2 * edge->rate_limit.rate;
+	for (size_t i = 0; i < edge->n_interfaces; i++) {
+		struct slice name = edge->interfaces[i].name;
+
+		if (name.len >= IF_NAMESIZE || slice_index(name, '/') < name.len ||
+		    slice_index(name, ':') < name.len)
+			conf_diag_add(p->diag, node,
+				      "interfaces[%zu].name: '%.*s' can't be an interface's name",
+				      i, SLICE_FMT(name));
+		for (size_t j = 0; j < i; j++)
+			if (slice_eq(name, edge->interfaces[j].name))
+				conf_diag_add(
+					p->diag, node,
+					"interfaces[%zu].name: '%.*s' is taken by interfaces[%zu]",
+					i, SLICE_FMT(name), j);
+	}
+}
+
+static const struct conf_option edge_options[] = {
+	{"interfaces", CONF_LIST_OF, AT(struct conf_edge, interfaces),
+	 .count = offsetof(struct conf_edge, n_interfaces), .table = &interface_table},
+	{"ports", CONF_CUSTOM, .offset = 0, .parse = parse_ports},
+	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = parse_cidrs},
+	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = parse_cidrs},
+	{"syn_flood", CONF_STRUCT, AT(struct conf_edge, syn_flood), .table = &syn_table},
+	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit), .table = &bucket_table},
+	{0},
+};
+const struct conf_table conf_edge_table = {edge_options, sizeof(struct conf_edge), 0, check_edge};
+
+void conf_edge_resolve(struct conf_parse *p, struct config *cfg)
+{
+	struct conf_edge *edge = &cfg->edge;
+
+	if (!edge->present || edge->n_ports)
+		return;
+	edge->ports = arena_zalloc(p->arena, sizeof(*edge->ports) * (cfg->n_listeners + 1));
+	for (size_t i = 0; edge->ports && i < cfg->n_listeners; i++) {
+		const void *ss = &cfg->listeners[i].address.ss;
+
+		if (cfg->listeners[i].role == CONF_ROLE_PUBLIC)
+			edge->ports[edge->n_ports++] =
+				ntohs(((const struct sockaddr_in *)ss)->sin_port);
+	}
+}
