@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subcommands of sluice: each is a row of the table in main.c, a function and its help. */
+/* The subcommands of sluice: each is a row of the table in table.c and a function. --help, manual and completion read it. */
 #ifndef LOADER_COMMAND_H
 #define LOADER_COMMAND_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/cmdline.h"
 #include "base/error.h"
 #include "conf/config.h"
 
@@ -26,9 +27,51 @@ struct options {
 	bool fix_sysctl;
 	bool json;
 	const char *family; /* "deny" or "allow" for the list commands */
-	char **args;
+	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
+	char **args;	    /* behind the action */
 	size_t n_args;
 };
+
+/* All options that there are: rows of the table in table.c, bits of the sets below. */
+enum command_option {
+	OPTION_CONFIG,
+	OPTION_INTERFACE,
+	OPTION_MODE,
+	OPTION_FIX_SYSCTL,
+	OPTION_JSON,
+	OPTION_COUNT,
+};
+
+#define OPTION(id) (1ULL << OPTION_##id)
+
+/* What a command does first of all: sluice deny add. Ended by a row without name. */
+struct command_action {
+	const char *name;
+	const char *args; /* "ADDRESS..."; "": none */
+	size_t min_args;
+	size_t max_args;
+	uint64_t options; /* beside those of its command */
+	const char *help; /* a sentence */
+};
+
+struct command {
+	const char *name;
+	enum status (*run)(const struct options *o);
+	const struct command_action *actions; /* NULL: it has none */
+	const char *args; /* of one without actions: "ADDRESS[:PORT]"; NULL: none */
+	size_t min_args;
+	size_t max_args;
+	uint64_t options;  /* accepted, the required ones too */
+	uint64_t required; /* without them it says what is missing */
+	const char *help;  /* a sentence or two */
+};
+
+/* Ended by a row without name. */
+extern const struct command commands[];
+extern const struct cmdline command_options;
+
+/* "deny add ADDRESS... [--json]", a line for each action: behind first, the later ones behind others. */
+void command_usage(const struct command *c, const char *first, const char *others, FILE *to);
 
 enum status cmd_attach(const struct options *o);
 enum status cmd_detach(const struct options *o);

@@ -127,13 +127,12 @@ static int flush(const struct edge *e, struct visit *v)
 static const struct action {
 	const char *name;
 	int (*run)(const struct edge *e, struct visit *v);
-	bool takes_addresses;
 	bool changes;
 } actions[] = {
-	{"add", add, true, true},
-	{"del", del, true, true},
-	{"list", list, false, false},
-	{"flush", flush, false, true},
+	{"add", add, true},
+	{"del", del, true},
+	{"list", list, false},
+	{"flush", flush, true},
 };
 
 struct call {
@@ -156,8 +155,8 @@ static int visit(const char *name, void *arg)
 
 static enum status parse(const struct options *o, struct conf_cidr *out)
 {
-	for (size_t i = 1; i < o->n_args; i++) {
-		const char *why = conf_cidr_parse(slice_str(o->args[i]), &out[i - 1]);
+	for (size_t i = 0; i < o->n_args; i++) {
+		const char *why = conf_cidr_parse(slice_str(o->args[i]), &out[i]);
 
 		if (why) {
 			fprintf(stderr, "sluice %s: '%s' %s\n", o->family, o->args[i], why);
@@ -169,19 +168,15 @@ static enum status parse(const struct options *o, struct conf_cidr *out)
 
 enum status cmd_list(const struct options *o)
 {
-	_cleanup_free_ struct conf_cidr *cidrs = calloc(o->n_args, sizeof(*cidrs));
+	_cleanup_free_ struct conf_cidr *cidrs = calloc(o->n_args + 1, sizeof(*cidrs));
 	_cleanup_close_ int lock = -1;
 	struct call c = {0};
 	int rc;
 
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-		if (strcmp(o->args[0], actions[i].name) == 0)
+		if (strcmp(o->action, actions[i].name) == 0)
 			c.action = &actions[i];
-	if (!c.action || (o->n_args > 1) != c.action->takes_addresses) {
-		fprintf(stderr, "usage: sluice %s add|del ADDRESS... | list | flush\n", o->family);
-		return STATUS_USAGE;
-	}
-	if (!cidrs)
+	if (!c.action || !cidrs)
 		return STATUS_FAILED;
 	if (parse(o, cidrs) != STATUS_DONE)
 		return STATUS_USAGE;
@@ -189,7 +184,7 @@ enum status cmd_list(const struct options *o)
 		.list = strcmp(o->family, "deny") == 0 ? EDGE_DENY : EDGE_ALLOW,
 		.name = o->family,
 		.cidrs = cidrs,
-		.n = o->n_args - 1,
+		.n = o->n_args,
 		.json = o->json ? json_array() : NULL,
 	};
 	if (c.action->changes) {

@@ -1,65 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sluice: the command line of the packet plane. A table of subcommands, one way to read options. */
+/* sluice: the command line of the packet plane. table.c has its commands, here is how one is found. */
 #include <errno.h>
-#include <getopt.h>
+#include <getopt.h> /* optind */
 #include <stdio.h>
 #include <string.h>
 
 #include "edge/edge.h"
 #include "loader/command.h"
 
-struct command {
-	const char *name;
-	const char *args;
-	const char *help;
-	enum status (*run)(const struct options *o);
-	const char *accepts; /* of the options: i, m, c, j, f */
-	size_t min_args;
-	size_t max_args;
-};
-
-static const struct command commands[] = {
-	{"attach", "[--interface IF] [--mode auto|native|generic] [--fix-sysctl] -c FILE [--json]",
-	 "Attach the guard with FILE's policy to IF, or to all interfaces that FILE names.",
-	 cmd_attach, "imcjf", 0, 0},
-	{"detach", "[--interface IF] [--json]",
-	 "Detach it from IF, or from all, and forget its lists.", cmd_detach, "ij", 0, 0},
-	{"apply", "[--interface IF] -c FILE [--json]",
-	 "Put FILE's lists, ports and policy in place of those attached; what was added by hand "
-	 "stays.",
-	 cmd_apply, "icj", 0, 0},
-	{"upgrade", "[--interface IF] [--json]",
-	 "Put this build's program in place of the attached one; lists, policy and counters stay.",
-	 cmd_upgrade, "ij", 0, 0},
-	{"status", "[--interface IF] [--json]",
-	 "What is attached, how, since when, with what policy.", cmd_status, "ij", 0, 0},
-	{"deny", "add|del ADDRESS... | list | flush  [--interface IF] [--json]",
-	 "Change or show the deny list: addresses and prefixes, IPv4 and IPv6.", cmd_list, "ij", 1,
-	 SIZE_MAX},
-	{"allow", "add|del ADDRESS... | list | flush  [--interface IF] [--json]",
-	 "The same for the allow list, which comes before everything else.", cmd_list, "ij", 1,
-	 SIZE_MAX},
-	{"stats", "[--interface IF] [--json]", "Packets and bytes by what became of them.",
-	 cmd_stats, "ij", 0, 0},
-	{"check", "-c FILE [--json]", "Check a configuration file, as sluiced would.", cmd_check,
-	 "cj", 0, 0},
-};
-
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: sluice COMMAND [OPTION]...\n\n");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(to, "  sluice %s %s\n      %s\n", commands[i].name, commands[i].args,
-			commands[i].help);
-	fprintf(to, "\nExit status: 0 done, 1 failed and nothing changed, 2 usage, 3 not attached "
-		    "or not "
-		    "on the list.\n");
+	for (const struct command *c = commands; c->name; c++) {
+		command_usage(c, "  sluice ", "  sluice ", to);
+		fprintf(to, "      %s\n", c->help);
+	}
+	fprintf(to,
+		"\n'sluice COMMAND --help' says more. Exit status: 0 done, 1 failed and nothing "
+		"changed, 2 usage, 3 not attached or not on the list.\n");
+}
+
+static void help(const struct command *c)
+{
+	command_usage(c, "usage: sluice ", "       sluice ", stdout);
+	printf("%s\n", c->help);
+	for (const struct command_action *a = c->actions; a && a->name; a++)
+		printf("  %-8s %s\n", a->name, a->help);
 }
 
 static enum status bad_usage(const struct command *c, const char *what, const char *arg)
 {
-	fprintf(stderr, "sluice %s: %s%s%s\nusage: sluice %s %s\n", c->name, what, arg ? ": " : "",
-		arg ? arg : "", c->name, c->args);
+	fprintf(stderr, "sluice %s: %s%s%s\n", c->name, what, arg ? ": " : "", arg ? arg : "");
+	command_usage(c, "usage: sluice ", "       sluice ", stderr);
 	return STATUS_USAGE;
 }
 
@@ -97,64 +69,48 @@ int command_each(const struct options *o, int (*fn)(const char *name, void *arg)
 	return rc;
 }
 
-static bool parse_mode(const char *text, struct options *o)
+/* The action stands among the options. */
+static const struct command_action *find_action(const struct command *c, int argc, char **argv)
 {
-	static const char *const modes[] = {"auto", "native", "generic"};
-
-	for (size_t i = 0; i < 3; i++)
-		if (strcmp(text, modes[i]) == 0) {
-			o->mode = (enum conf_xdp_mode)i;
-			o->mode_given = true;
-			return true;
-		}
-	return false;
+	for (const struct command_action *a = c->actions; a && a->name; a++)
+		if (optind < argc && strcmp(argv[optind], a->name) == 0)
+			return a;
+	return NULL;
 }
 
 static enum status run(const struct command *c, int argc, char **argv)
 {
-	static const struct option names[] = {
-		{"interface", required_argument, NULL, 'i'},
-		{"mode", required_argument, NULL, 'm'},
-		{"config", required_argument, NULL, 'c'},
-		{"json", no_argument, NULL, 'j'},
-		{"fix-sysctl", no_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
+	size_t min = c->min_args, max = c->max_args;
 	struct options o = {.family = c->name};
-	int opt;
+	const struct command_action *a;
+	struct error err = {0};
+	uint64_t given = 0;
+	int rc = cmdline_parse(&command_options, argc, argv, &o, &given, &err);
 
-	while ((opt = getopt_long(argc, argv, "i:m:c:jfh", names, NULL)) != -1) {
-		if (opt == 'h') {
-			printf("usage: sluice %s %s\n%s\n", c->name, c->args, c->help);
-			return STATUS_DONE;
-		}
-		if (opt == '?')
-			return bad_usage(c, "what stands above", NULL);
-		if (!strchr(c->accepts, opt))
-			return bad_usage(c, "this option means nothing here", argv[optind - 1]);
-		if (opt == 'i')
-			o.interface = optarg;
-		if (opt == 'c')
-			o.file = optarg;
-		if (opt == 'j')
-			o.json = true;
-		if (opt == 'f')
-			o.fix_sysctl = true;
-		if (opt == 'm' && !parse_mode(optarg, &o))
-			return bad_usage(c, "no such mode", optarg);
+	if (rc == CMDLINE_HELP) {
+		help(c);
+		return STATUS_DONE;
+	}
+	a = find_action(c, argc, argv);
+	if (rc == CMDLINE_DONE)
+		rc = cmdline_check(&command_options, given, c->options | (a ? a->options : 0),
+				   c->required, &err);
+	if (rc < 0)
+		return bad_usage(c, err.text, NULL);
+	if (c->actions && !a)
+		return bad_usage(c, optind < argc ? "no such action" : "an action is missing",
+				 argv[optind]);
+	if (a) {
+		min = a->min_args;
+		max = a->max_args;
+		o.action = argv[optind++];
 	}
 	o.args = argv + optind;
 	o.n_args = (size_t)(argc - optind);
-	if (o.n_args < c->min_args)
+	if (o.n_args < min)
 		return bad_usage(c, "an argument is missing", NULL);
-	if (o.n_args > c->max_args)
-		return bad_usage(c, "not expected", o.args[c->max_args]);
-	if (strchr(c->accepts, 'c') && !o.file)
-		return bad_usage(c, "-c FILE is missing", NULL);
-	if (o.interface &&
-	    (!*o.interface || strlen(o.interface) >= IF_NAMESIZE || strpbrk(o.interface, "/: ")))
-		return bad_usage(c, "not an interface's name", o.interface);
+	if (o.n_args > max)
+		return bad_usage(c, "not expected", o.args[max]);
 	return c->run(&o);
 }
 
@@ -169,9 +125,9 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return STATUS_DONE;
 	}
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return (int)run(&commands[i], argc - 1, argv + 1);
+	for (const struct command *c = commands; c->name; c++)
+		if (strcmp(argv[1], c->name) == 0)
+			return (int)run(c, argc - 1, argv + 1);
 	fprintf(stderr, "sluice: no command '%s' (sluice --help)\n", argv[1]);
 	return STATUS_USAGE;
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All commands and options of sluice. A new one is a row here, and a function or a member of struct options. */
+#include <net/if.h>
+#include <string.h>
+
+#include "loader/command.h"
+
+static const char *parse_interface(const char *value, void *out)
+{
+	struct options *o = out;
+
+	if (!*value || strlen(value) >= IF_NAMESIZE || strpbrk(value, "/: "))
+		return "not an interface's name";
+	o->interface = value;
+	return NULL;
+}
+
+static const char *parse_mode(const char *value, void *out)
+{
+	static const char *const modes[] = {"auto", "native", "generic"};
+	struct options *o = out;
+
+	for (size_t i = 0; i < 3; i++)
+		if (strcmp(value, modes[i]) == 0) {
+			o->mode = (enum conf_xdp_mode)i;
+			o->mode_given = true;
+			return NULL;
+		}
+	return "no such mode";
+}
+
+#define AT(member) .offset = offsetof(struct options, member)
+
+static const struct cmdline_option options[OPTION_COUNT] = {
+	[OPTION_CONFIG] = {"config", 'c', "FILE", AT(file), .help = "The configuration file."},
+	[OPTION_INTERFACE] = {"interface", 'i', "IF", .parse = parse_interface,
+			      .help = "This interface only, not all that are attached."},
+	[OPTION_MODE] = {"mode", 'm', "auto|native|generic", .parse = parse_mode,
+			 .help = "Where the program runs: in the driver (native), in the kernel's "
+				 "receive path (generic), or in the better one that works (auto)."},
+	[OPTION_FIX_SYSCTL] = {"fix-sysctl", 'f', NULL, AT(fix_sysctl),
+			       .help = "Set what the SYN gate needs of the kernel's settings, "
+				       "instead of only naming it."},
+	[OPTION_JSON] = {"json", 'j', NULL, AT(json), .help = "Print JSON, for scripts."},
+};
+
+const struct cmdline command_options = {options, OPTION_COUNT};
+
+#define ANY SIZE_MAX
+
+static const struct command_action list_actions[] = {
+	{"add", "ADDRESS...", 1, ANY, 0, "Put addresses and prefixes on the list: all or none."},
+	{"del", "ADDRESS...", 1, ANY, 0, "Take them off the list: all or none."},
+	{"list", "", 0, 0, 0, "Print the list and who put each entry there."},
+	{"flush", "", 0, 0, 0, "Take everything off the list."},
+	{0},
+};
+
+#define COMMON (OPTION(INTERFACE) | OPTION(JSON))
+
+const struct command commands[] = {
+	{"attach", cmd_attach,
+	 .options = COMMON | OPTION(CONFIG) | OPTION(MODE) | OPTION(FIX_SYSCTL),
+	 .required = OPTION(CONFIG),
+	 .help = "Attach the guard with FILE's policy to IF, or to all interfaces that FILE "
+		 "names."},
+	{"detach", cmd_detach, .options = COMMON,
+	 .help = "Detach it from IF, or from all, and forget its lists."},
+	{"apply", cmd_apply, .options = COMMON | OPTION(CONFIG), .required = OPTION(CONFIG),
+	 .help = "Put FILE's lists, ports and policy in place of those attached; what was added by "
+		 "hand stays."},
+	{"upgrade", cmd_upgrade, .options = COMMON,
+	 .help = "Put this build's program in place of the attached one; lists, policy and "
+		 "counters stay."},
+	{"status", cmd_status, .options = COMMON,
+	 .help = "What is attached, how, since when, with what policy."},
+	{"deny", cmd_list, .actions = list_actions, .options = COMMON,
+	 .help = "Change or show the deny list: addresses and prefixes, IPv4 and IPv6."},
+	{"allow", cmd_list, .actions = list_actions, .options = COMMON,
+	 .help = "The same for the allow list, which comes before everything else."},
+	{"stats", cmd_stats, .options = COMMON,
+	 .help = "Packets and bytes by what became of them."},
+	{"check", cmd_check, .options = OPTION(CONFIG) | OPTION(JSON), .required = OPTION(CONFIG),
+	 .help = "Check a configuration file, as sluiced would."},
+	{0},
+};
+
+static void usage_line(const struct command *c, const struct command_action *a, FILE *to)
+{
+	const char *args = a ? a->args : c->args;
+
+	fprintf(to, "%s%s%s", c->name, a ? " " : "", a ? a->name : "");
+	if (args && *args)
+		fprintf(to, " %s", args);
+	cmdline_usage(&command_options, c->options | (a ? a->options : 0), c->required, to);
+	fputc('\n', to);
+}
+
+void command_usage(const struct command *c, const char *first, const char *others, FILE *to)
+{
+	const struct command_action *a = c->actions;
+
+	fputs(first, to);
+	usage_line(c, a, to);
+	while (a && (++a)->name) {
+		fputs(others, to);
+		usage_line(c, a, to);
+	}
+}
