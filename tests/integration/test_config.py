@@ -72,7 +72,7 @@ def test_the_full_example_is_full_and_right(tmp_path):
                        env={**os.environ, "KEYS": str(tmp_path)})
     assert (r.returncode, r.stdout, r.stderr) == (0, f"{example}: no errors\n", "")
     text = example.read_text()
-    sources = [ROOT / "userspace/conf/load.c", *(ROOT / "userspace/filter").glob("*.c")]
+    sources = [*(ROOT / "userspace/conf").glob("load*.c"), *(ROOT / "userspace/filter").glob("*.c")]
     keys = {k for s in sources for k in re.findall(r'^\s*\{"([a-z_]+)", CONF_', s.read_text(), re.M)}
     assert len(keys) > 50
     assert [k for k in sorted(keys) if not re.search(rf"\b{k}\b", text)] == []

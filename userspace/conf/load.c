@@ -26,28 +26,35 @@ static const char *const roles[] = {"public", "admin", NULL};
 	.offset = offsetof(struct conf_listener, limits.m) - offsetof(struct conf_listener, limits)
 
 static const struct conf_option listener_timeouts[] = {
-	{"headers", CONF_DURATION, LISTENER_TIMEOUT(headers), .fallback = "10s"},
-	{"idle", CONF_DURATION, LISTENER_TIMEOUT(idle), .fallback = "60s"},
+	{"headers", CONF_DURATION, LISTENER_TIMEOUT(headers), .fallback = "10s",
+	 .help = "From the first byte of a request to the end of its head."},
+	{"idle", CONF_DURATION, LISTENER_TIMEOUT(idle), .fallback = "60s",
+	 .help = "Between requests, and without progress in a body."},
 	{0},
 };
 static const struct conf_table listener_timeouts_table = {listener_timeouts, 0, 0, 0};
 
 static const struct conf_option listener_limits[] = {
 	{"connections", CONF_UINT, LISTENER_LIMIT(connections), .fallback = "65536", .min = 1,
-	 .max = 10000000},
+	 .max = 10000000, .help = "Open connections, over all workers."},
 	{"headers", CONF_SIZE, LISTENER_LIMIT(headers), .fallback = "16KiB", .min = 1024,
-	 .max = 1 << 20},
-	{"requests", CONF_UINT, LISTENER_LIMIT(requests)},
+	 .max = 1 << 20, .help = "Bytes of a request's head."},
+	{"requests", CONF_UINT, LISTENER_LIMIT(requests),
+	 .help = "Requests of one connection; 0: any number."},
 	{0},
 };
 static const struct conf_table listener_limits_table = {listener_limits, 0, 0, 0};
 
 static const struct conf_option listener_options[] = {
-	{"name", CONF_STRING, LISTENER(name), .required = true},
-	{"address", CONF_ADDRESS, LISTENER(address), .required = true},
-	{"role", CONF_ENUM, LISTENER(role), .fallback = "public", .names = roles},
-	{"timeouts", CONF_STRUCT, LISTENER(timeouts), .table = &listener_timeouts_table},
-	{"limits", CONF_STRUCT, LISTENER(limits), .table = &listener_limits_table},
+	{"name", CONF_STRING, LISTENER(name), .required = true,
+	 .help = "For messages and metrics."},
+	{"address", CONF_ADDRESS, LISTENER(address), .required = true, .help = "Where it listens."},
+	{"role", CONF_ENUM, LISTENER(role), .fallback = "public", .names = roles,
+	 .help = "Whether it serves routes, or /metrics, /status and /ready."},
+	{"timeouts", CONF_STRUCT, LISTENER(timeouts), .table = &listener_timeouts_table,
+	 .help = "Of its connections."},
+	{"limits", CONF_STRUCT, LISTENER(limits), .table = &listener_limits_table,
+	 .help = "Of its connections."},
 	{0},
 };
 static const struct conf_table listener_table = {listener_options, sizeof(struct conf_listener), 0,
@@ -68,9 +75,10 @@ static void parse_url(struct conf_parse *p, const struct conf_node *node, void *
 }
 
 static const struct conf_option endpoint_options[] = {
-	{"url", CONF_CUSTOM, .offset = 0, .required = true, .parse = parse_url},
+	{"url", CONF_CUSTOM, .offset = 0, .required = true, .parse = parse_url,
+	 .form = "http://ADDRESS:PORT", .help = "Where it is."},
 	{"weight", CONF_UINT, AT(struct conf_endpoint, weight), .fallback = "1", .min = 1,
-	 .max = 1000},
+	 .max = 1000, .help = "Its share of the requests, beside the other endpoints'."},
 	{0},
 };
 static const struct conf_table endpoint_table = {endpoint_options, sizeof(struct conf_endpoint),
@@ -84,17 +92,21 @@ static const struct conf_table endpoint_table = {endpoint_options, sizeof(struct
 	.offset = offsetof(struct conf_service, limits.m) - offsetof(struct conf_service, limits)
 
 static const struct conf_option service_timeouts[] = {
-	{"connect", CONF_DURATION, SERVICE_TIMEOUT(connect), .fallback = "5s"},
-	{"request", CONF_DURATION, SERVICE_TIMEOUT(request), .fallback = "15s"},
-	{"idle", CONF_DURATION, SERVICE_TIMEOUT(idle), .fallback = "60s"},
+	{"connect", CONF_DURATION, SERVICE_TIMEOUT(connect), .fallback = "5s",
+	 .help = "To connect to an endpoint."},
+	{"request", CONF_DURATION, SERVICE_TIMEOUT(request), .fallback = "15s",
+	 .help = "Until the response's head is there, connecting included."},
+	{"idle", CONF_DURATION, SERVICE_TIMEOUT(idle), .fallback = "60s",
+	 .help = "Of a kept connection."},
 	{0},
 };
 static const struct conf_table service_timeouts_table = {service_timeouts, 0, 0, 0};
 
 static const struct conf_option service_limits[] = {
 	{"connections", CONF_UINT, SERVICE_LIMIT(connections), .fallback = "1024", .min = 1,
-	 .max = 1000000},
-	{"pending", CONF_UINT, SERVICE_LIMIT(pending), .fallback = "1024", .max = 1000000},
+	 .max = 1000000, .help = "Open connections to all endpoints, over all workers."},
+	{"pending", CONF_UINT, SERVICE_LIMIT(pending), .fallback = "1024", .max = 1000000,
+	 .help = "Requests that wait for a connection."},
 	{0},
 };
 static const struct conf_table service_limits_table = {service_limits, 0, 0, 0};
@@ -109,10 +121,12 @@ static void check_service(struct conf_parse *p, const struct conf_node *node, vo
 
 static const struct conf_option service_options[] = {
 	{"endpoints", CONF_LIST_OF, AT(struct conf_service, endpoints), .required = true,
-	 .count = offsetof(struct conf_service, n_endpoints), .table = &endpoint_table},
+	 .count = offsetof(struct conf_service, n_endpoints), .table = &endpoint_table,
+	 .help = "The servers; a URL alone will do."},
 	{"timeouts", CONF_STRUCT, AT(struct conf_service, timeouts),
-	 .table = &service_timeouts_table},
-	{"limits", CONF_STRUCT, AT(struct conf_service, limits), .table = &service_limits_table},
+	 .table = &service_timeouts_table, .help = "Of requests to it."},
+	{"limits", CONF_STRUCT, AT(struct conf_service, limits), .table = &service_limits_table,
+	 .help = "Of connections to it."},
 	{0},
 };
 static const struct conf_table service_table = {service_options, sizeof(struct conf_service), 0,
@@ -165,11 +179,15 @@ static void check_match(struct conf_parse *p, const struct conf_node *node, void
 }
 
 static const struct conf_option match_options[] = {
-	{"hosts", CONF_STRINGS, AT(struct conf_match, hosts)},
-	{"path", CONF_STRING, AT(struct conf_match, path), .fallback = "/*"},
-	{"methods", CONF_STRINGS, AT(struct conf_match, methods)},
-	{"headers", CONF_PAIRS, AT(struct conf_match, headers)},
-	{"cookies", CONF_PAIRS, AT(struct conf_match, cookies)},
+	{"hosts", CONF_STRINGS, AT(struct conf_match, hosts),
+	 .help = "Host names, *.example.com too; none: any."},
+	{"path", CONF_STRING, AT(struct conf_match, path), .fallback = "/*",
+	 .help = "/exact, /prefix/* or /users/{id}/posts."},
+	{"methods", CONF_STRINGS, AT(struct conf_match, methods), .help = "Methods; none: any."},
+	{"headers", CONF_PAIRS, AT(struct conf_match, headers),
+	 .help = "Fields and the values that they must have, \"*\" for any."},
+	{"cookies", CONF_PAIRS, AT(struct conf_match, cookies),
+	 .help = "Cookies and the values that they must have, \"*\" for any."},
 	{0},
 };
 static const struct conf_table match_table = {match_options, sizeof(struct conf_match), 0,
@@ -207,15 +225,66 @@ static void remember(struct conf_parse *p, const struct conf_node *node, void *o
 	((struct conf_route *)out)->node = node;
 }
 
+struct split_row {
+	const struct conf_node *service;
+	uint64_t weight;
+};
+
+static const struct conf_option split_options[] = {
+	{"service", CONF_CUSTOM, AT(struct split_row, service), .required = true,
+	 .parse = parse_node, .form = "service", .help = "Its name."},
+	{"weight", CONF_UINT, AT(struct split_row, weight), .required = true, .min = 0,
+	 .max = 1000000, .help = "Its share of the requests, beside the others'."},
+	{0},
+};
+static const struct conf_table split_table = {split_options, sizeof(struct split_row), 0, 0};
+
+struct to_map {
+	struct split_row *rows;
+	size_t n;
+	struct {
+		struct slice cookie;
+		struct slice header;
+	} sticky;
+};
+
+static const struct conf_option sticky_options[] = {
+	{"cookie", CONF_STRING, .offset = 0, .help = "The cookie whose value decides."},
+	{"header", CONF_STRING, .offset = sizeof(struct slice),
+	 .help = "The field whose value decides."},
+	{0},
+};
+static const struct conf_table sticky_table = {sticky_options, 0, 0, 0};
+
+static const struct conf_option to_options[] = {
+	{"split", CONF_LIST_OF, AT(struct to_map, rows), .required = true,
+	 .count = offsetof(struct to_map, n), .table = &split_table,
+	 .help = "Several services by weight."},
+	{"sticky", CONF_STRUCT, AT(struct to_map, sticky), .table = &sticky_table,
+	 .help = "Requests of the same value go to the same service."},
+	{0},
+};
+static const struct conf_table to_table = {to_options, sizeof(struct to_map), 0, 0};
+
 static const struct conf_option route_options[] = {
-	{"name", CONF_STRING, AT(struct conf_route, name), .required = true},
-	{"match", CONF_STRUCT, AT(struct conf_route, match), .table = &match_table},
+	{"name", CONF_STRING, AT(struct conf_route, name), .required = true,
+	 .help = "For messages, metrics and the log."},
+	{"match", CONF_STRUCT, AT(struct conf_route, match), .table = &match_table,
+	 .help = "Which requests are the route's."},
 	/* Names services, which may stand further down: resolved when all is read. */
-	{"to", CONF_CUSTOM, AT(struct conf_route, node), .required = true, .parse = parse_node},
-	{"strip_prefix", CONF_STRING, AT(struct conf_route, strip_prefix)},
-	{"preserve_host", CONF_BOOL, AT(struct conf_route, preserve_host), .fallback = "false"},
-	{"priority", CONF_INT, AT(struct conf_route, priority), .fallback = "0"},
-	{"filters", CONF_CUSTOM, AT(struct conf_route, filters), .parse = parse_filters},
+	{"to", CONF_CUSTOM, AT(struct conf_route, node), .required = true, .parse = parse_node,
+	 .table = &to_table, .form = "service, or split",
+	 .help = "The service, or several by weight."},
+	{"strip_prefix", CONF_STRING, AT(struct conf_route, strip_prefix),
+	 .help = "Taken off the path before it goes on."},
+	{"preserve_host", CONF_BOOL, AT(struct conf_route, preserve_host), .fallback = "false",
+	 .help = "Whether the service sees the client's Host."},
+	{"priority", CONF_INT, AT(struct conf_route, priority), .fallback = "0",
+	 .help = "Higher first, before everything else."},
+	{"filters", CONF_CUSTOM, AT(struct conf_route, filters), .parse = parse_filters,
+	 .form = "list of filters",
+	 .help = "What is done with its requests; one of the same name as a general one stands for "
+		 "it."},
 	{0},
 };
 static const struct conf_table route_table = {route_options, sizeof(struct conf_route), 0,
@@ -245,21 +314,29 @@ static void check_key(struct conf_parse *p, const struct conf_node *node, void *
 }
 
 static const struct conf_option key_options[] = {
-	{"kid", CONF_STRING, AT(struct conf_key, kid)},
-	{"algorithm", CONF_STRING, AT(struct conf_key, algorithm), .required = true},
+	{"kid", CONF_STRING, AT(struct conf_key, kid),
+	 .help = "The token's kid that it is for; none: any."},
+	{"algorithm", CONF_STRING, AT(struct conf_key, algorithm), .required = true,
+	 .help = "Of the tokens that it verifies: HS256 to HS512, RS256 to RS512, PS256 to PS512, "
+		 "ES256 to ES512, EdDSA."},
 	{"public_key_file", CONF_CUSTOM, AT(struct conf_key, public_key_file),
-	 .parse = resolve_file},
-	{"secret_file", CONF_CUSTOM, AT(struct conf_key, secret_file), .parse = resolve_file},
+	 .parse = resolve_file, .form = "file", .help = "PEM, for all but HS."},
+	{"secret_file", CONF_CUSTOM, AT(struct conf_key, secret_file), .parse = resolve_file,
+	 .form = "file", .help = "The secret, for HS."},
 	{0},
 };
 static const struct conf_table key_table = {key_options, sizeof(struct conf_key), 0, check_key};
 
 static const struct conf_option issuer_options[] = {
-	{"name", CONF_STRING, AT(struct conf_issuer, name), .required = true},
-	{"issuer", CONF_STRING, AT(struct conf_issuer, issuer)},
-	{"audiences", CONF_STRINGS, AT(struct conf_issuer, audiences)},
+	{"name", CONF_STRING, AT(struct conf_issuer, name), .required = true,
+	 .help = "By which filters call it."},
+	{"issuer", CONF_STRING, AT(struct conf_issuer, issuer),
+	 .help = "What iss must say; none: anything."},
+	{"audiences", CONF_STRINGS, AT(struct conf_issuer, audiences),
+	 .help = "Of which aud must hold one; none: anything."},
 	{"keys", CONF_LIST_OF, AT(struct conf_issuer, keys), .required = true,
-	 .count = offsetof(struct conf_issuer, n_keys), .table = &key_table},
+	 .count = offsetof(struct conf_issuer, n_keys), .table = &key_table,
+	 .help = "By which its tokens are verified."},
 	{0},
 };
 static const struct conf_table issuer_table = {issuer_options, sizeof(struct conf_issuer), 0, 0};
@@ -272,22 +349,31 @@ static void check_version(struct conf_parse *p, const struct conf_node *node, vo
 }
 
 static const struct conf_option config_options[] = {
-	{"version", CONF_CUSTOM, .offset = 0, .required = true, .parse = check_version},
-	{"workers", CONF_UINT, AT(struct config, workers), .fallback = "0"},
-	{"drain", CONF_DURATION, AT(struct config, drain), .fallback = "30s"},
-	{"edge", CONF_STRUCT, AT(struct config, edge), .table = &conf_edge_table},
+	{"version", CONF_CUSTOM, .offset = 0, .required = true, .parse = check_version, .form = "1",
+	 .help = "Of this file's format."},
+	{"workers", CONF_UINT, AT(struct config, workers), .fallback = "0",
+	 .help = "Threads; 0: one for each CPU that the process may run on."},
+	{"drain", CONF_DURATION, AT(struct config, drain), .fallback = "30s",
+	 .help = "How long SIGTERM waits for requests in flight."},
+	{"edge", CONF_STRUCT, AT(struct config, edge), .table = &conf_edge_table,
+	 .help = "The packet plane; without it there is none."},
 	{"listeners", CONF_LIST_OF, AT(struct config, listeners), .required = true,
-	 .count = offsetof(struct config, n_listeners), .table = &listener_table},
+	 .count = offsetof(struct config, n_listeners), .table = &listener_table,
+	 .help = "Where requests come in."},
 	{"services", CONF_MAP_OF, AT(struct config, services),
-	 .count = offsetof(struct config, n_services), .table = &service_table},
+	 .count = offsetof(struct config, n_services), .table = &service_table,
+	 .help = "Where requests go."},
 	{"issuers", CONF_LIST_OF, AT(struct config, issuers),
-	 .count = offsetof(struct config, n_issuers), .table = &issuer_table},
-	{"filters", CONF_CUSTOM, AT(struct config, filters), .parse = parse_filters},
+	 .count = offsetof(struct config, n_issuers), .table = &issuer_table,
+	 .help = "Whose tokens the jwt filter takes."},
+	{"filters", CONF_CUSTOM, AT(struct config, filters), .parse = parse_filters,
+	 .form = "list of filters", .help = "What is done with all requests."},
 	{"routes", CONF_LIST_OF, AT(struct config, routes),
-	 .count = offsetof(struct config, n_routes), .table = &route_table},
+	 .count = offsetof(struct config, n_routes), .table = &route_table,
+	 .help = "Which request goes where."},
 	{0},
 };
-static const struct conf_table config_table = {config_options, sizeof(struct config), 0, 0};
+const struct conf_table conf_file_table = {config_options, sizeof(struct config), 0, 0};
 
 static bool find_service(struct conf_parse *p, const struct config *cfg,
 			 const struct conf_node *node, size_t *ret)
@@ -306,44 +392,6 @@ static bool find_service(struct conf_parse *p, const struct config *cfg,
 		conf_diag_suggest(p->diag, node->text, names, cfg->n_services);
 	return false;
 }
-
-struct split_row {
-	const struct conf_node *service;
-	uint64_t weight;
-};
-
-static const struct conf_option split_options[] = {
-	{"service", CONF_CUSTOM, AT(struct split_row, service), .required = true,
-	 .parse = parse_node},
-	{"weight", CONF_UINT, AT(struct split_row, weight), .required = true, .min = 0,
-	 .max = 1000000},
-	{0},
-};
-static const struct conf_table split_table = {split_options, sizeof(struct split_row), 0, 0};
-
-struct to_map {
-	struct split_row *rows;
-	size_t n;
-	struct {
-		struct slice cookie;
-		struct slice header;
-	} sticky;
-};
-
-static const struct conf_option sticky_options[] = {
-	{"cookie", CONF_STRING, .offset = 0},
-	{"header", CONF_STRING, .offset = sizeof(struct slice)},
-	{0},
-};
-static const struct conf_table sticky_table = {sticky_options, 0, 0, 0};
-
-static const struct conf_option to_options[] = {
-	{"split", CONF_LIST_OF, AT(struct to_map, rows), .required = true,
-	 .count = offsetof(struct to_map, n), .table = &split_table},
-	{"sticky", CONF_STRUCT, AT(struct to_map, sticky), .table = &sticky_table},
-	{0},
-};
-static const struct conf_table to_table = {to_options, sizeof(struct to_map), 0, 0};
 
 static void resolve_to(struct conf_parse *p, const struct config *cfg, struct conf_route *r)
 {
@@ -449,7 +497,7 @@ int config_load_text(const char *path, struct slice text, struct conf_diag *diag
 	cfg->hash = hash_slice(&no_secret, text);
 	rc = conf_node_parse(text, p.arena, diag, &root);
 	if (root) {
-		conf_fill(&p, &config_table, root, cfg);
+		conf_fill(&p, &conf_file_table, root, cfg);
 		resolve(&p, cfg, root);
 		rc = rc == 0 && diag->errors ? -EINVAL : rc;
 	}

@@ -25,9 +25,11 @@ static void parse_cidrs(struct conf_parse *p, const struct conf_node *node, void
 }
 
 static const struct conf_option interface_options[] = {
-	{"name", CONF_STRING, AT(struct conf_interface, name), .required = true},
-	{"mode", CONF_ENUM, AT(struct conf_interface, mode), .fallback = "auto",
-	 .names = xdp_modes},
+	{"name", CONF_STRING, AT(struct conf_interface, name), .required = true,
+	 .help = "The interface, for instance eth0."},
+	{"mode", CONF_ENUM, AT(struct conf_interface, mode), .fallback = "auto", .names = xdp_modes,
+	 .help = "Where the program runs: in the driver, in the kernel's receive path, or in the "
+		 "better one that works."},
 	{0},
 };
 static const struct conf_table interface_table = {interface_options, sizeof(struct conf_interface),
@@ -37,11 +39,15 @@ static const struct conf_option syn_options[] = {
 	{"mode", CONF_ENUM,
 	 .offset = offsetof(struct conf_edge, syn_flood.mode) -
 		   offsetof(struct conf_edge, syn_flood),
-	 .fallback = "off", .names = syn_modes},
+	 .fallback = "off", .names = syn_modes,
+	 .help = "When SYNs are answered with cookies: never, while more than threshold arrive, or "
+		 "always."},
 	{"threshold", CONF_RATE,
 	 .offset = offsetof(struct conf_edge, syn_flood.threshold) -
 		   offsetof(struct conf_edge, syn_flood),
-	 .fallback = "10k/s", .min = 1, .max = 1000000000},
+	 .fallback = "10k/s", .min = 1, .max = 1000000000,
+	 .help = "SYNs a second, from all sources to protected ports, from which on auto answers "
+		 "with cookies."},
 	{0},
 };
 static const struct conf_table syn_table = {syn_options, 0, 0, 0};
@@ -50,11 +56,13 @@ static const struct conf_option bucket_options[] = {
 	{"rate", CONF_RATE,
 	 .offset = offsetof(struct conf_edge, rate_limit.rate) -
 		   offsetof(struct conf_edge, rate_limit),
-	 .max = 100000000},
+	 .max = 100000000,
+	 .help = "Packets a second of one source, an IPv6 source being its /64; 0: no limit."},
 	{"burst", CONF_UINT,
 	 .offset = offsetof(struct conf_edge, rate_limit.burst) -
 		   offsetof(struct conf_edge, rate_limit),
-	 .max = 1000000000},
+	 .max = 1000000000,
+	 .help = "Packets that a source may send at once; default: twice the rate."},
 	{0},
 };
 static const struct conf_table bucket_table = {bucket_options, 0, 0, 0};
@@ -109,12 +117,20 @@ static void check_edge(struct conf_parse *p, const struct conf_node *node, void 
 
 static const struct conf_option edge_options[] = {
 	{"interfaces", CONF_LIST_OF, AT(struct conf_edge, interfaces),
-	 .count = offsetof(struct conf_edge, n_interfaces), .table = &interface_table},
-	{"ports", CONF_CUSTOM, .offset = 0, .parse = parse_ports},
-	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = parse_cidrs},
-	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = parse_cidrs},
-	{"syn_flood", CONF_STRUCT, AT(struct conf_edge, syn_flood), .table = &syn_table},
-	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit), .table = &bucket_table},
+	 .count = offsetof(struct conf_edge, n_interfaces), .table = &interface_table,
+	 .help = "What the guard is attached to."},
+	{"ports", CONF_CUSTOM, .offset = 0, .parse = parse_ports, .form = "list of ports",
+	 .help = "TCP and UDP ports that the SYN gate and the buckets look after; default: those "
+		 "of the public listeners."},
+	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = parse_cidrs,
+	 .form = "list of addresses and prefixes",
+	 .help = "Sources that pass before everything else."},
+	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = parse_cidrs,
+	 .form = "list of addresses and prefixes", .help = "Sources that are dropped."},
+	{"syn_flood", CONF_STRUCT, AT(struct conf_edge, syn_flood), .table = &syn_table,
+	 .help = "What is done about floods of SYNs."},
+	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit), .table = &bucket_table,
+	 .help = "The token bucket of each source."},
 	{0},
 };
 const struct conf_table conf_edge_table = {edge_options, sizeof(struct conf_edge), 0, check_edge};

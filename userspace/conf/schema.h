@@ -48,7 +48,9 @@ struct conf_option {
 	const char *const *names; /* CONF_ENUM: NULL-terminated */
 	const struct conf_table *table;
 	void (*parse)(struct conf_parse *p, const struct conf_node *node, void *field);
-	const char *help;
+	const char *
+		form; /* CONF_CUSTOM: what stands there, for the manual; its table is of the map it may be */
+	const char *help; /* a sentence for the manual */
 };
 
 struct conf_table {

@@ -10,10 +10,12 @@
 #define AT(member) .offset = offsetof(struct access_log, member)
 
 static const struct conf_option option_rows[] = {
-	{"path", CONF_STRING, AT(path), .help = "file, relative to this one's; /dev/stdout works"},
-	{"query", CONF_BOOL, AT(query), .fallback = "true", .help = "log the path with its query"},
+	{"path", CONF_STRING, AT(path),
+	 .help = "The file, relative to this one's directory; /dev/stdout and pipes work."},
+	{"query", CONF_BOOL, AT(query), .fallback = "true",
+	 .help = "Whether paths are logged with their query."},
 	{"enabled", CONF_BOOL, AT(enabled), .fallback = "true",
-	 .help = "false: a route does without the log that all others have"},
+	 .help = "Whether there is a log; a route can do without the one that all others have."},
 	{0},
 };
 static const struct conf_table access_log_options = {option_rows, sizeof(struct access_log), NULL,

@@ -20,14 +20,17 @@ struct options {
 #define AT(member) .offset = offsetof(struct options, member)
 
 static const struct conf_option option_rows[] = {
-	{"issuers", CONF_STRINGS, AT(issuers), .help = "names under issuers:; default: all"},
-	{"claims_to_headers", CONF_PAIRS, AT(claims_to_headers), .help = "claim: header field"},
+	{"issuers", CONF_STRINGS, AT(issuers), .help = "Names of issuers; none: all."},
+	{"claims_to_headers", CONF_PAIRS, AT(claims_to_headers),
+	 .help = "Claims, and the fields by which the service sees them."},
 	{"leeway", CONF_DURATION, AT(leeway), .fallback = "60s",
-	 .help = "clock difference allowed"},
-	{"strip", CONF_BOOL, AT(strip), .fallback = "false", .help = "do not forward the token"},
+	 .help = "How far the issuer's clock may be off."},
+	{"strip", CONF_BOOL, AT(strip), .fallback = "false",
+	 .help = "Whether the service does not see the token."},
 	{"require_exp", CONF_BOOL, AT(require_exp), .fallback = "true",
-	 .help = "refuse tokens that never expire"},
-	{"realm", CONF_STRING, AT(realm), .fallback = "sluice", .help = "of WWW-Authenticate"},
+	 .help = "Whether tokens that never expire are refused."},
+	{"realm", CONF_STRING, AT(realm), .fallback = "sluice",
+	 .help = "What WWW-Authenticate says."},
 	{0},
 };
 static const struct conf_table jwt_options = {option_rows, sizeof(struct options), NULL, NULL};
