@@ -70,7 +70,8 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/.deps
 
 # The packet programs, and the headers through which user space loads and finds them.
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -I/usr/include/$(shell $(CC) -print-multiarch)
-SKELETONS := $(BUILD)/bpf/guard.skel.h $(BUILD)/tests/bpf/pass.skel.h $(BUILD)/bench/driver.skel.h
+BENCH_SKELETONS := $(patsubst %.bpf.c,$(BUILD)/%.skel.h,$(wildcard bench/*.bpf.c))
+SKELETONS := $(BUILD)/bpf/guard.skel.h $(BUILD)/tests/bpf/pass.skel.h $(BENCH_SKELETONS)
 
 $(BUILD)/%.bpf.o: %.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
@@ -79,7 +80,9 @@ $(BUILD)/%.bpf.o: %.bpf.c | $(BUILD)/.deps
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(BPFTOOL) gen skeleton $< name $(notdir $*) >$@
 
-$(call obj,$(wildcard userspace/edge/*.c) bench/packet.c) $(BPF_TEST_BINS): $(SKELETONS)
+PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c) tests/bpf/packet.c
+
+$(call obj,$(wildcard userspace/edge/*.c) $(PACKET_SRCS)) $(BPF_TEST_BINS): $(SKELETONS)
 
 # Other versions of the guard, for what tests do with old and new: another program, and another layout of a map.
 $(BUILD)/variant-program/bpf/guard.bpf.o: VARIANT := -DREPLY_TTL=63
@@ -128,7 +131,7 @@ fuzz-bins: $(REPLAY_BINS)
 libfuzzer-bins: $(FUZZ_BINS)
 tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
 bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o $(BUILD)/tests/bpf/dispatcher.bpf.o
-$(BUILD)/bench/packet: $(call obj,bench/packet.c tests/bpf/packet.c)
+$(BUILD)/bench/packet: $(call obj,$(PACKET_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Runs a program under test on one frame after another: each is the template with a source of its own. What this
- * costs is part of every figure, the empty program's too, and goes away in the difference.
+ * Runs a program under test on one frame after another: each is the template with the next source of a table, and with
+ * the checksums that go with it. What this costs is part of every figure, the empty program's too, and goes away in the
+ * difference.
  */
 #include <stddef.h>
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/tcp.h>
 
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#define FRAME4 58 /* TCP with an MSS option; a SYN-ACK is as long */
-#define FRAME6 74
+#include "bench/driver.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -25,36 +26,92 @@ struct {
 	__type(value, __u32);
 } program SEC(".maps");
 
-__u8 frame[FRAME6];
-__u32 source_bits; /* how many of the source address' last 32 (IPv6: of its /64's) differ */
-__u64 turn;
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SOURCE_LINES);
+	__type(key, __u32);
+	__type(value, struct source_line);
+} sources SEC(".maps");
 
-static __always_inline __u32 scatter(__u64 n)
+__u8 frame[FRAME6]; /* its source is 0, but for no sources */
+__u32 frame_len;    /* FRAME4 or FRAME6 */
+__u32 protocol;	    /* IPPROTO_TCP has a checksum to be kept right */
+__u32 first_line;   /* of the table of sources */
+__u32 n_sources;    /* 0: the template's own */
+__u32 turn;	    /* the next one */
+
+/* Add words that were 0 to what a checksum sums up (RFC 1624). */
+static __always_inline void check_add(__u16 *check, const __u32 *words, int n)
 {
-	n *= 0x9e3779b97f4a7c15ULL;
-	n ^= n >> 29;
-	n *= 0xbf58476d1ce4e5b9ULL;
-	return n >> 32;
+	__u32 sum = (__u16) ~*check;
+
+#pragma unroll
+	for (int i = 0; i < n; i++)
+		sum += (words[i] & 0xffff) + (words[i] >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	*check = ~((sum & 0xffff) + (sum >> 16));
+}
+
+static __always_inline void set_source4(void *data, const __u32 *word)
+{
+	struct iphdr *ip = data + ETH_HLEN;
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	ip->saddr = *word;
+	check_add(&ip->check, word, 1);
+	if (protocol == IPPROTO_TCP)
+		check_add(&tcp->check, word, 1);
+}
+
+static __always_inline void set_source6(void *data, const __u32 *words)
+{
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	__builtin_memcpy(&ip->saddr, words, 16);
+	if (protocol == IPPROTO_TCP)
+		check_add(&tcp->check, words, 4);
+}
+
+/* The next source's words; the frame's own when there is no table. */
+static __always_inline const __u32 *next_source(int in_line)
+{
+	__u32 i = turn, key = first_line + i / in_line;
+	struct source_line *line;
+
+	if (!n_sources)
+		return 0;
+	turn = i + 1 < n_sources ? i + 1 : 0;
+	line = bpf_map_lookup_elem(&sources, &key);
+	return line ? &line->word[i % in_line * (LINE_WORDS / in_line)] : 0;
 }
 
 SEC("xdp.frags")
 int driver(struct xdp_md *ctx)
 {
-	__u8 *data = (void *)(long)ctx->data;
-	__u32 mask = source_bits ? ~0U >> (32 - source_bits) : 0;
-	__u32 *word;
+	__u32 len = ctx->data_end - ctx->data;
+	const __u32 *words;
+	void *data, *end;
 
-	if ((void *)(data + FRAME6) <= (void *)(long)ctx->data_end)
-		__builtin_memcpy(data, frame, FRAME6);
-	else if ((void *)(data + FRAME4) <= (void *)(long)ctx->data_end)
-		__builtin_memcpy(data, frame, FRAME4);
-	else
+	/* The last one's program may have answered with a frame of another length. */
+	if (len != frame_len && bpf_xdp_adjust_tail(ctx, (int)(frame_len - len)))
 		return XDP_ABORTED;
-	if (frame[12] == (ETH_P_IP >> 8) && frame[13] == (ETH_P_IP & 255))
-		word = (void *)data + ETH_HLEN + offsetof(struct iphdr, saddr);
-	else
-		word = (void *)data + ETH_HLEN + offsetof(struct ipv6hdr, saddr) + 4;
-	*word ^= bpf_htonl(scatter(turn++) & mask);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + FRAME6 <= end) {
+		__builtin_memcpy(data, frame, FRAME6);
+		words = next_source(LINE_SOURCES6);
+		if (words)
+			set_source6(data, words);
+	} else if (data + FRAME4 <= end) {
+		__builtin_memcpy(data, frame, FRAME4);
+		words = next_source(LINE_SOURCES4);
+		if (words)
+			set_source4(data, words);
+	} else {
+		return XDP_ABORTED;
+	}
 	bpf_tail_call(ctx, &program, 0);
 	return XDP_ABORTED;
 }

@@ -1,187 +1,178 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a packet costs on each of the guard's ways, in nanoseconds over the empty program: BPF_PROG_TEST_RUN of the
- * driver, which calls one or the other, sources at random. In a network namespace of its own. Prints JSON.
+ * What a packet costs on each of the guard's ways, in nanoseconds over the empty program, beside other programs:
+ * BPF_PROG_TEST_RUN of the driver, which calls one or the other, in turns. In a network namespace of its own. Every
+ * packet's verdict is checked, and that the guard counted it for the reason that the way is about. Prints JSON.
  *
- *     packet ROUNDS RUNS ENTRIES...
+ *     packet ROUNDS RUNS FLOOD BY_HAND[+IN_FEED]...
+ *
+ * RUNS: packets a run, from up to 1,000,000 sources. FLOOD: the flood's sources, in all rounds together.
  */
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <linux/if_ether.h>
-#include <linux/if_link.h>
-#include <net/if.h>
-#include <sched.h>
+#include <netinet/in.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bench/driver.h"
 #include "bench/driver.skel.h"
-#include "bpf/abi.h"
-#include "bpf/guard.skel.h"
-#include "tests/bpf/packet.h"
+#include "bench/entries.h"
+#include "bench/filters.h"
+#include "bench/ways.h"
 #include "tests/bpf/pass.skel.h"
 
-#define MAX_ROUNDS 101
-#define FRAME4	   58
-#define FRAME6	   74
+#define MAX_ROUNDS  101
+#define MAX_WAYS    32
+#define SOURCES	    1000000U
+#define LISTED_SEED 1
+#define BEFORE	    2000 /* packets, so that what a program has just loaded isn't measured cold */
 
-static struct guard *guard;
 static struct driver *driver;
 static struct pass *empty;
-static uint16_t listen_port;
+static struct source_line *table; /* the driver's, mapped */
 
-static void die(const char *what)
+struct options {
+	int rounds;
+	uint32_t runs;
+	uint32_t flood;
+};
+
+/* Of a way: its part of the table, and what came out. */
+struct course {
+	uint32_t first_line, n_sources;
+	bool none; /* no such source on this list */
+	double empty_ns[MAX_ROUNDS];
+	double over_ns[FILTER_COUNT][MAX_ROUNDS];
+};
+
+static uint32_t in_line(const struct way *w)
 {
-	perror(what);
+	return w->family == 4 ? LINE_SOURCES4 : LINE_SOURCES6;
+}
+
+static uint32_t runs_of(const struct way *w, const struct options *o)
+{
+	return w->many ? (o->flood + (uint32_t)o->rounds - 1) / (uint32_t)o->rounds : o->runs;
+}
+
+static int test_run(uint32_t repeat, uint32_t *ret_verdict)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = (int)repeat, .data_in = driver->bss->frame,
+		    .data_size_in = driver->bss->frame_len);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(driver->progs.driver), &opts) < 0)
+		die("test run");
+	*ret_verdict = opts.retval;
+	return (int)opts.duration;
+}
+
+/* Nanoseconds a packet with the program behind the driver; the round says with which source it begins. */
+static int run_once(int program, const struct way *w, const struct course *c, uint32_t runs,
+		    int round, uint32_t *ret_verdict)
+{
+	uint64_t start = (uint64_t)round * runs;
+	uint32_t key = 0;
+	struct frame f;
+
+	ways_frame(w, &f);
+	memset(driver->bss->frame, 0, sizeof(driver->bss->frame));
+	memcpy(driver->bss->frame, f.bytes, f.len);
+	driver->bss->frame_len = w->family == 4 ? FRAME4 : FRAME6;
+	driver->bss->protocol = f.protocol;
+	driver->bss->first_line = c->first_line;
+	driver->bss->n_sources = c->n_sources;
+	driver->bss->turn = c->n_sources ? (uint32_t)(start % c->n_sources) : 0;
+	if (bpf_map_update_elem(bpf_map__fd(driver->maps.program), &key, &program, BPF_ANY) < 0)
+		die("program");
+	return test_run(runs, ret_verdict);
+}
+
+static uint32_t verdict_of(enum reason reason)
+{
+	static const uint32_t verdicts[] = {
+#define GUARD_REASON(id, name, verdict, help) [REASON_##id] = XDP_##verdict,
+		GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+	};
+
+	return verdicts[reason];
+}
+
+static _Noreturn void wrong(const struct way *w, enum filter_id id, const char *what, uint64_t n)
+{
+	fprintf(stderr, "%s, %s: %s %llu\n", w->name, filters[id].name, what,
+		(unsigned long long)n);
 	exit(1);
 }
 
-static void map_set(struct bpf_map *map, const void *key, const void *value)
+static int run_filter(enum filter_id id, const struct way *w, const struct course *c, uint32_t runs,
+		      int round)
 {
-	if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY) < 0)
-		die(bpf_map__name(map));
+	uint32_t verdict;
+	uint64_t before;
+	int ns;
+
+	if (id != FILTER_GUARD) {
+		ns = run_once(filters[id].fd, w, c, runs, round, &verdict);
+	} else {
+		ways_prepare(w);
+		before = filters_guard_count(w->reason);
+		ns = run_once(filters[id].fd, w, c, runs, round, &verdict);
+		before = filters_guard_count(w->reason) - before;
+		/* All, but for the one or two that a limit lets through first. */
+		if (before > runs || before + 2 < runs)
+			wrong(w, id, "packets that went this way, of all:", before);
+	}
+	if (verdict != verdict_of(w->reason))
+		wrong(w, id, "verdict", verdict);
+	return ns;
 }
 
-static void policy(struct policy p)
+static void run_way(const struct way *w, struct course *c, const struct options *o, int round)
 {
-	uint32_t key = 0;
+	uint32_t runs = runs_of(w, o), verdict;
 
-	map_set(guard->maps.policy, &key, &p);
+	run_once(bpf_program__fd(empty->progs.pass), w, c, BEFORE, round, &verdict);
+	c->empty_ns[round] = run_once(bpf_program__fd(empty->progs.pass), w, c, runs, round,
+				      &verdict);
+	for (enum filter_id id = 0; id < FILTER_COUNT; id++)
+		if (id == FILTER_GUARD || w->others & FILTER_BIT(id))
+			c->over_ns[id][round] = run_filter(id, w, c, runs, round) -
+						c->empty_ns[round];
 }
 
-static void list(struct bpf_map *map, const char *text, uint32_t prefixlen)
+/* Each way's sources, one behind the other. */
+static void fill_table(const struct entries *all, const struct options *o, struct course *courses)
 {
-	struct prefix6 key = {.prefixlen = prefixlen};
-	struct list_value value = {ORIGIN_OPERATOR};
+	uint32_t line = 0;
 
-	inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, key.addr);
-	map_set(map, &key, &value);
-}
+	for (size_t i = 0; i < n_ways; i++) {
+		const struct way *w = &ways[i];
+		uint32_t n = w->many ? o->flood : o->runs < SOURCES ? o->runs : SOURCES;
+		uint32_t lines = n / in_line(w) + 1;
 
-static void tcp(struct frame *f, const char *from, const char *to, uint16_t port, uint8_t flags)
-{
-	static const uint8_t mss[] = {2, 4, 1460 >> 8, 1460 & 255};
-
-	frame_ethernet(f);
-	if (strchr(from, ':'))
-		frame_ip6(f, from, to);
-	else
-		frame_ip4(f, from, to, 0);
-	frame_tcp(f, 40000, port, flags, 1, 1, mss, flags & F_SYN ? sizeof(mss) : 0);
-	frame_finish(f);
-}
-
-static void udp(struct frame *f, const char *from, const char *to)
-{
-	frame_ethernet(f);
-	frame_ip4(f, from, to, 0);
-	frame_udp(f, 1, 80);
-	frame_finish(f);
-}
-
-/* The ways. Each prepares policy and lists, and a frame; bits of the source differ from frame to frame. */
-static const struct policy limit = {.interval = 500000, .burst = 4000};
-
-static void clean4(struct frame *f)
-{
-	policy(limit);
-	tcp(f, "16.0.0.0", "192.0.2.1", 80, F_ACK);
-}
-
-static void clean6(struct frame *f)
-{
-	policy(limit);
-	tcp(f, "2a00:1:0:0::1", "2001:db8::1", 80, F_ACK);
-}
-
-static void open_port(struct frame *f)
-{
-	policy(limit);
-	tcp(f, "16.0.0.0", "192.0.2.1", 81, F_ACK);
-}
-
-static void allowed(struct frame *f)
-{
-	policy(limit);
-	list(guard->maps.allow4, "10.0.0.0", 8);
-	udp(f, "10.0.0.0", "192.0.2.1");
-}
-
-static void denied(struct frame *f)
-{
-	policy(limit);
-	list(guard->maps.deny4, "203.0.113.7", 32);
-	tcp(f, "203.0.113.7", "192.0.2.1", 80, F_SYN);
-}
-
-static void denied_prefix(struct frame *f)
-{
-	policy(limit);
-	list(guard->maps.deny4, "198.18.0.0", 15);
-	udp(f, "198.18.0.0", "192.0.2.1");
-}
-
-static void limited(struct frame *f)
-{
-	policy((struct policy){.interval = 1000000000, .burst = 1});
-	tcp(f, "16.0.0.1", "192.0.2.1", 80, F_ACK);
-}
-
-/* To the listener on loopback, from there: a source elsewhere would do, but its answer has no route. */
-static void cookie(struct frame *f)
-{
-	policy((struct policy){.syn_mode = SYN_ALWAYS});
-	tcp(f, "16.0.0.0", "127.0.0.1", listen_port, F_SYN);
-	/* As a neighbour's stack leaves it: the sum of the addresses, which differ, is not checked here. */
-}
-
-static const struct way {
-	const char *name;
-	void (*prepare)(struct frame *f);
-	uint32_t source_bits;
-	bool gate;
-} ways[] = {
-	{"clean IPv4, protected port", clean4, 24, false},
-	{"clean IPv6, protected port", clean6, 24, false},
-	{"clean IPv4, other port", open_port, 24, false},
-	{"allowed by prefix", allowed, 24, false},
-	{"denied by address", denied, 0, false},
-	{"denied by prefix", denied_prefix, 16, false},
-	{"limited, one source", limited, 0, false},
-	{"SYN answered with a cookie", cookie, 0, true},
-};
-
-#define N_WAYS (sizeof(ways) / sizeof(ways[0]))
-
-static double run_once(int program, const struct frame *f, uint32_t bits, uint32_t runs)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = runs);
-	uint8_t data[FRAME6] = {0};
-	uint32_t key = 0;
-
-	memcpy(data, f->bytes, f->len);
-	memcpy(driver->bss->frame, data, sizeof(data));
-	driver->bss->source_bits = bits;
-	map_set(driver->maps.program, &key, &program);
-	opts.data_in = data;
-	opts.data_size_in = f->len <= FRAME4 ? FRAME4 : FRAME6;
-	if (bpf_prog_test_run_opts(bpf_program__fd(driver->progs.driver), &opts) < 0)
-		die("test run");
-	return opts.duration;
+		memset(&courses[i], 0, sizeof(courses[i]));
+		if (w->source == SOURCE_FIXED)
+			continue;
+		if (lines > SOURCE_LINES - line) {
+			fputs("packet: too many sources for the table\n", stderr);
+			exit(1);
+		}
+		courses[i].first_line = line;
+		courses[i].n_sources = (uint32_t)ways_sources(w, all, n, table[line].word);
+		courses[i].none = !courses[i].n_sources;
+		line += lines;
+	}
 }
 
 static int by_value(const void *a, const void *b)
 {
-	const double x = *(const double *)a;
-	const double y = *(const double *)b;
+	const double x = *(const double *)a, y = *(const double *)b;
 
 	return (x > y) - (x < y);
 }
@@ -192,101 +183,85 @@ static double median(double *values, int n)
 	return values[n / 2];
 }
 
-/* Addresses and prefixes as lists have them: half single addresses, half /16 to /31, all over IPv4 but for the clean. */
-static void fill(uint32_t entries)
+static void report(const struct setting *s, const struct options *o, struct course *courses)
 {
-	srandom(1);
-	for (uint32_t i = 0; i < entries; i++) {
-		uint32_t len = i & 1 ? 32 : 16 + (uint32_t)random() % 16;
-		uint32_t addr = (uint32_t)random() << 1 ^ (uint32_t)random();
-		struct prefix4 key = {.prefixlen = len};
-		struct list_value value = {ORIGIN_OPERATOR};
+	static bool more;
 
-		if (addr >> 24 == 16 || addr >> 24 == 10)
-			addr ^= 1U << 31;
-		addr = htonl(len == 32 ? addr : addr & ~(~0U >> len));
-		memcpy(key.addr, &addr, sizeof(key.addr));
-		map_set(guard->maps.deny4, &key, &value);
-	}
-}
-
-static void load(uint32_t entries)
-{
-	uint32_t port = 80;
-	struct port_value value = {PORT_PROTECTED};
-
-	guard = guard__open_and_load();
-	if (!guard)
-		die("guard");
-	map_set(guard->maps.ports, &port, &value);
-	port = listen_port;
-	map_set(guard->maps.ports, &port, &value);
-	fill(entries);
-}
-
-static void measure(uint32_t entries, int rounds, uint32_t runs, bool last)
-{
-	static double empty_ns[N_WAYS][MAX_ROUNDS];
-	static double over_ns[N_WAYS][MAX_ROUNDS];
-
-	load(entries);
-	for (int r = 0; r < rounds; r++)
-		for (size_t w = 0; w < N_WAYS; w++) {
-			struct frame f;
-
-			ways[w].prepare(&f);
-			empty_ns[w][r] = run_once(bpf_program__fd(empty->progs.pass), &f,
-						  ways[w].source_bits, runs);
-			over_ns[w][r] = run_once(bpf_program__fd(guard->progs.sluice_guard), &f,
-						 ways[w].source_bits, runs) -
-					empty_ns[w][r];
+	for (size_t i = 0; i < n_ways; i++)
+		for (enum filter_id id = 0; id < FILTER_COUNT; id++) {
+			if (courses[i].none ||
+			    (id != FILTER_GUARD && !(ways[i].others & FILTER_BIT(id))))
+				continue;
+			printf("%s  {\"way\": \"%s\", \"by_hand\": %u, \"in_feed\": %u, "
+			       "\"subject\": \"%s\", "
+			       "\"packets\": %u, \"sources\": %u, \"empty_ns\": %.0f, \"over_ns\": "
+			       "%.0f}",
+			       more ? ",\n" : "", ways[i].name, s->by_hand, s->in_feed,
+			       filters[id].name, runs_of(&ways[i], o),
+			       courses[i].n_sources ? courses[i].n_sources : 1,
+			       median(courses[i].empty_ns, o->rounds),
+			       median(courses[i].over_ns[id], o->rounds));
+			more = true;
 		}
-	for (size_t w = 0; w < N_WAYS; w++)
-		printf("  {\"way\": \"%s\", \"entries\": %u, \"empty_ns\": %.0f, \"over_ns\": "
-		       "%.0f}%s\n",
-		       ways[w].name, entries, median(empty_ns[w], rounds),
-		       median(over_ns[w], rounds), last && w + 1 == N_WAYS ? "" : ",");
-	guard__destroy(guard);
 }
 
-static void namespace_enter(void)
+static void measure(const struct setting *s, const struct options *o)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	socklen_t len = sizeof(in);
-	int fd, sysctl;
+	static struct course courses[MAX_WAYS];
+	struct entries by_hand, in_feed, all;
 
-	if (unshare(CLONE_NEWNET) < 0)
-		die("a network namespace");
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (ioctl(fd, SIOCSIFFLAGS, &lo) < 0 || bind(fd, (struct sockaddr *)&in, len) < 0 ||
-	    listen(fd, 16) < 0 || getsockname(fd, (struct sockaddr *)&in, &len) < 0)
-		die("a listener");
-	listen_port = ntohs(in.sin_port);
-	sysctl = open("/proc/sys/net/ipv4/tcp_syncookies", O_WRONLY | O_CLOEXEC);
-	if (sysctl < 0 || write(sysctl, "2", 1) != 1)
-		die("tcp_syncookies");
-	close(sysctl);
+	entries_make(s->by_hand, LISTED_SEED, &by_hand);
+	entries_make(s->in_feed, LISTED_SEED + 1, &in_feed);
+	entries_join(&by_hand, &in_feed, &all);
+	fill_table(&all, o, courses);
+	for (enum filter_id id = 0; id < FILTER_COUNT; id++)
+		filters[id].load(&by_hand, &in_feed);
+	for (int round = 0; round < o->rounds; round++)
+		for (size_t i = 0; i < n_ways; i++)
+			if (!courses[i].none)
+				run_way(&ways[i], &courses[i], o, round);
+	for (enum filter_id id = 0; id < FILTER_COUNT; id++)
+		filters[id].unload();
+	report(s, o, courses);
+	entries_fini(&by_hand);
+	entries_fini(&in_feed);
+	entries_fini(&all);
 }
 
-int main(int argc, char **argv)
+static void open_driver(void)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 0;
-	long runs = argc > 2 ? atol(argv[2]) : 0;
-
-	if (argc < 4 || rounds < 1 || rounds > MAX_ROUNDS || runs < 1) {
-		fputs("usage: packet ROUNDS RUNS ENTRIES...\n", stderr);
-		return 2;
-	}
-	namespace_enter();
 	driver = driver__open_and_load();
 	empty = pass__open_and_load();
 	if (!driver || !empty)
 		die("driver");
+	table = mmap(NULL, sizeof(*table) * SOURCE_LINES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     bpf_map__fd(driver->maps.sources), 0);
+	if (table == MAP_FAILED)
+		die("sources");
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.rounds = argc > 1 ? atoi(argv[1]) : 0,
+			    .runs = argc > 2 ? (uint32_t)atol(argv[2]) : 0,
+			    .flood = argc > 3 ? (uint32_t)atol(argv[3]) : 0};
+
+	if (argc < 5 || o.rounds < 1 || o.rounds > MAX_ROUNDS || !o.runs || !o.flood) {
+		fputs("usage: packet ROUNDS RUNS FLOOD BY_HAND[+IN_FEED]...\n", stderr);
+		return 2;
+	}
+	if (n_ways > MAX_WAYS)
+		return 2;
+	ways_init();
+	open_driver();
 	printf("[\n");
-	for (int i = 3; i < argc; i++)
-		measure((uint32_t)atol(argv[i]), rounds, (uint32_t)runs, i + 1 == argc);
-	printf("]\n");
+	for (int i = 4; i < argc; i++) {
+		const char *plus = strchr(argv[i], '+');
+		struct setting s = {(uint32_t)atol(argv[i]), plus ? (uint32_t)atol(plus + 1) : 0};
+
+		measure(&s, &o);
+	}
+	printf("\n]\n");
 	driver__destroy(driver);
 	pass__destroy(empty);
 	return 0;

@@ -1,28 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The packet plane: what the guard's ways cost over the empty program, with empty and with filled deny lists."""
+"""The packet plane: what the guard's ways cost over the empty program, beside an LPM trie alone, xdp-filter and the
+bare SYN cookie helpers, with lists of several sizes."""
 import json
 
 from process import Failed
 
-ENTRIES = (0, 1000)
-TARGET = {("clean IPv4, protected port", 1000): 100, ("clean IPv6, protected port", 1000): 100}  # ns
+# Entries that are kept by hand, and in a feed.
+SETTINGS = ((0, 0), (1000, 0))
+FLOOD = 10_000_000  # sources
+RUN = 100_000  # packets a run, for each second that a run of the other suites has
+
+# (way, is it so with this many entries, what it is compared with, at most)
+NS, BARE = "ns", "bare cookie"
+AIMS = [
+    ("clean IPv4", lambda hand, feed: feed >= 1_000_000, NS, 60),
+    ("clean IPv6", lambda hand, feed: feed >= 1_000_000, NS, 60),
+    ("denied by address, IPv4", lambda hand, feed: True, NS, 60),
+    ("denied by address, IPv6", lambda hand, feed: True, NS, 60),
+    ("denied by prefix, IPv4", lambda hand, feed: True, NS, 60),
+    ("denied by prefix, IPv6", lambda hand, feed: True, NS, 60),
+    ("limited, one source", lambda hand, feed: not hand, NS, 120),
+    ("spoofed flood", lambda hand, feed: not hand, NS, 150),
+    ("SYN cookie, IPv4", lambda hand, feed: not hand, BARE, 1.3),
+    ("SYN cookie, IPv6", lambda hand, feed: not hand, BARE, 1.3),
+]
+
+
+def measure(options, processes, directory):
+    out, err = directory / "packet.json", directory / "packet.log"
+    flood = min(FLOOD, options.seconds * RUN * 10) if options.seconds < 3 else FLOOD
+    process = processes.start([options.build / "bench/packet", str(options.rounds), str(options.seconds * RUN),
+                               str(flood), *(f"{hand}+{feed}" for hand, feed in SETTINGS)], 0, err, out)
+    if processes.finish(process, 900) != 0:
+        raise Failed(f"bench/packet failed (it needs root and a kernel that takes XDP programs): "
+                     f"{err.read_text().strip()}")
+    return json.loads(out.read_text())
+
+
+def verdicts(figures):
+    """One for each aim and each size that it is about: {way, by_hand, in_feed, what, is, aim, met}."""
+    cost = {(f["way"], f["by_hand"], f["in_feed"], f["subject"]): f["over_ns"] for f in figures}
+    out = []
+    for way, concerns, what, aim in AIMS:
+        for hand, feed in SETTINGS:
+            ns = cost.get((way, hand, feed, "guard"))
+            if ns is None or not concerns(hand, feed):
+                continue
+            value = ns if what == NS else ns / max(1, cost[way, hand, feed, what])
+            out.append({"way": way, "by_hand": hand, "in_feed": feed, "what": what, "is": value, "aim": aim,
+                        "met": value <= aim})
+    return out
+
+
+def title(hand, feed):
+    parts = [f"{n:,} {where}" for n, where in ((hand, "by hand"), (feed, "in feed")) if n]
+    return " + ".join(parts) or "no entries"
+
+
+def verdict_text(found):
+    """Each aim once, with the sizes that miss it."""
+    if not found:
+        return ""
+    unit = " ns" if found[0]["what"] == NS else f" of {found[0]['what']}"
+    missed = [title(v["by_hand"], v["in_feed"]) for v in found if not v["met"]]
+    return f"<= {found[0]['aim']}{unit} " + (f"MISSED with {', '.join(missed)}" if missed else "met")
+
+
+def table(figures, checked):
+    rows = [("way", "subject", *(title(*s) for s in SETTINGS), "aim")]
+    for way in dict.fromkeys(f["way"] for f in figures if (f["by_hand"], f["in_feed"]) == SETTINGS[-1]):
+        name = way
+        for subject in dict.fromkeys(f["subject"] for f in figures if f["way"] == way):
+            by_size = {(f["by_hand"], f["in_feed"]): f["over_ns"] for f in figures
+                       if f["way"] == way and f["subject"] == subject}
+            aim = verdict_text([v for v in checked if v["way"] == way]) if subject == "guard" else ""
+            rows.append((name, subject, *(str(by_size.get(s, "-")) for s in SETTINGS), aim))
+            name = ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    left = (0, 1, len(widths) - 1)
+    return "\n".join("  ".join(cell.ljust(w) if i in left else cell.rjust(w)
+                               for i, (cell, w) in enumerate(zip(row, widths))).rstrip() for row in rows)
 
 
 def run(options, processes, directory):
     """Measure, print the table; return what goes into the file."""
-    out, err = directory / "packet.json", directory / "packet.log"
-    process = processes.start([options.build / "bench/packet", str(options.rounds), str(options.seconds * 100000),
-                               *map(str, ENTRIES)], 0, err, out)
-    if processes.finish(process, 600) != 0:
-        raise Failed(f"bench/packet failed (it needs root and a kernel that takes XDP programs): "
-                     f"{err.read_text().strip()}")
-    ways = json.loads(out.read_text())
-    print(f"Nanoseconds a packet over the empty program, sources at random; medians of {options.rounds} rounds, "
-          "BPF_PROG_TEST_RUN.\n")
-    print(f"{'way':30}" + "".join(f"{f'{n:,} denied':>16}" for n in ENTRIES) + "  target")
-    for name in dict.fromkeys(w["way"] for w in ways):
-        by_entries = {w["entries"]: w for w in ways if w["way"] == name}
-        targets = [f"<= {t} {'met' if by_entries[n]['over_ns'] <= t else 'MISSED'}"
-                   for (way, n), t in TARGET.items() if way == name]
-        print(f"{name:30}" + "".join(f"{by_entries[n]['over_ns']:16}" for n in ENTRIES) + "  " + ", ".join(targets))
-    return {"rounds": options.rounds, "ways": ways}
+    figures = measure(options, processes, directory)
+    checked = verdicts(figures)
+    flood = max(f["sources"] for f in figures)
+    print(f"Nanoseconds a packet over the empty program, BPF_PROG_TEST_RUN in turns, medians of {options.rounds} rounds. "
+          f"Every packet is from another\nsource, clean ones all over the address space, denied ones at random from the "
+          f"list (the flood: {flood:,} sources in all).\nlpm: a trie and nothing else; xdp-filter: of xdp-tools, single "
+          "addresses only; bare cookie: the helpers and nothing else.\n")
+    print(table(figures, checked))
+    return {"rounds": options.rounds, "figures": figures, "aims": checked}

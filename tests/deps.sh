@@ -12,7 +12,7 @@ for group in "$@"; do
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 strace procps
 		openssl" ;;
-	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography" ;;
+	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography xdp-tools" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;
 	fuzz) packages="$packages libclang-rt-14-dev" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;

@@ -65,10 +65,21 @@ def test_packets(bench, tmp_path):
     run = bench("packets")
     out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
-    assert re.search(r"clean IPv4, protected port +-?\d+ +-?\d+ +<= 100 (met|MISSED)\n", out), out
-    ways = json.loads((tmp_path / "out/packets.json").read_text())["ways"]
-    assert {w["entries"] for w in ways} == {0, 1000}
-    assert all(w["empty_ns"] > 0 for w in ways)
+    assert re.search(r"^way +subject +no entries +1,000 by hand", out, re.M), out
+    assert re.search(r"^denied by address, IPv4 +guard +- +-?\d+ .*<= 60 ns (met|MISSED with .*)\n"
+                     r" +lpm +- +-?\d+\n +xdp-filter +- +-?\d+\n", out, re.M), out
+    assert re.search(r"^SYN cookie, IPv6 .*<= 1\.3 of bare cookie (met|MISSED with no entries)\n", out, re.M), out
+
+    result = json.loads((tmp_path / "out/packets.json").read_text())
+    figures = result["figures"]
+    assert {(f["by_hand"], f["in_feed"]) for f in figures} == {(0, 0), (1000, 0)}
+    assert {f["subject"] for f in figures} == {"guard", "lpm", "xdp-filter", "bare cookie"}
+    assert all(f["empty_ns"] > 0 and f["packets"] >= f["sources"] for f in figures)
+    assert len({f["sources"] for f in figures if f["way"] == "spoofed flood"}) == 1
+    aim = next(a for a in result["aims"] if a["what"] == "bare cookie")
+    cost = {f["subject"]: f["over_ns"] for f in figures if (f["way"], f["by_hand"]) == (aim["way"], 0)}
+    assert aim["is"] == pytest.approx(cost["guard"] / cost["bare cookie"])
+    assert aim["met"] == (aim["is"] <= aim["aim"])
 
 
 @pytest.mark.parametrize("sent, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
