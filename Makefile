@@ -6,6 +6,7 @@
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
 #   make fuzz       run each fuzz target for FUZZ_SECONDS (60) with libFuzzer; make test only replays their corpora
+#   make bpf-limits record what the guard's programs cost, when they are meant to grow: tests/bpf/limits.txt
 #   make SAN=1 ...  the same with AddressSanitizer and UBSan, in $(BUILD)/san
 #
 # BUILD=DIRECTORY puts all of it elsewhere.
@@ -29,6 +30,7 @@ endif
 export PATH := $(PATH):/usr/sbin:/sbin
 
 CLANG := clang
+CLANG_NEXT := clang-19
 CC := $(if $(FUZZ),$(CLANG),gcc)
 BPFTOOL := /usr/sbin/bpftool
 
@@ -93,6 +95,16 @@ VARIANTS := $(BUILD)/variant-program $(BUILD)/variant-layout $(BUILD)/variant-gr
 $(BUILD)/variant-%/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) $(VARIANT) -MMD -MP -c -o $@ $<
+
+# The guard as a newer compiler makes it; make bpf-limits keeps what it costs by both.
+$(BUILD)/clang-19/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
+	@mkdir -p $(@D)
+	$(CLANG_NEXT) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+bpf-limits: $(BUILD)/tests/bpf/test_load $(BUILD)/bpf/guard.bpf.o $(BUILD)/clang-19/bpf/guard.bpf.o
+	SLUICE_BUILD=$(BUILD) $< --record
+
+bpf-bins: $(BUILD)/clang-19/bpf/guard.bpf.o
 
 $(VARIANTS:%=%/sluice): $(BUILD)/variant-%/sluice: $(BUILD)/variant-%/bpf/guard.skel.h $(call obj,$(wildcard loader/*.c)) $(LIB)
 	$(CC) -I$(BUILD)/variant-$* $(VARIANT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard userspace/edge/*.c) $(filter %.o %.a,$^) $(LDLIBS)
@@ -190,6 +202,6 @@ clean:
 -include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench) -name '*.d' 2>/dev/null)
 
 .PHONY: all run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins bench-bins tests \
-	test fuzz bench lint
+	bpf-limits test fuzz bench lint
 .SECONDARY:
 .DELETE_ON_ERROR:

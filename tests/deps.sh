@@ -11,7 +11,7 @@ for group in "$@"; do
 		libjansson-dev clang llvm bpftool libbpf-dev" ;;
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 strace procps
-		openssl" ;;
+		openssl clang-19" ;;
 	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography xdp-tools" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;
 	fuzz) packages="$packages libclang-rt-14-dev" ;;
