@@ -86,15 +86,23 @@ PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c) tests/bpf
 
 $(call obj,$(wildcard userspace/edge/*.c) $(PACKET_SRCS)) $(BPF_TEST_BINS): $(SKELETONS)
 
-# Other versions of the guard, for what tests do with old and new: another program, and another layout of a map.
+# Other versions of the guard, for what tests do with old and new: another program, and other layouts of a map, one of the
+# same size with two members in each other's place.
 $(BUILD)/variant-program/bpf/guard.bpf.o: VARIANT := -DREPLY_TTL=63
 $(BUILD)/variant-layout/bpf/guard.bpf.o: VARIANT := -DBUCKET_SETS=8192
 $(BUILD)/variant-grown/%: VARIANT := '-DABI_MORE=__u64 more[2];'
-VARIANTS := $(BUILD)/variant-program $(BUILD)/variant-layout $(BUILD)/variant-grown
+$(BUILD)/variant-swapped/%: VARIANT := -I$(BUILD)/variant-swapped
+VARIANTS := $(addprefix $(BUILD)/variant-,program layout grown swapped)
+
+$(BUILD)/variant-swapped/bpf/guard.bpf.o: $(BUILD)/variant-swapped/bpf/abi.h
+$(BUILD)/variant-swapped/bpf/abi.h: bpf/abi.h
+	@mkdir -p $(@D)
+	sed -E '/^\t__u64 packets;/{N; s/(.*)\n(.*)/\2\n\1/}' $< >$@
+	! cmp -s $< $@
 
 $(BUILD)/variant-%/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) $(VARIANT) -MMD -MP -c -o $@ $<
+	$(CLANG) $(VARIANT) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The guard as a newer compiler makes it; make bpf-limits keeps what it costs by both.
 $(BUILD)/clang-19/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
@@ -199,7 +207,7 @@ lint: $(SKELETONS)
 clean:
 	rm -rf $(OUT)
 
--include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench clang-19) $(VARIANTS) -name '*.d' 2>/dev/null)
 
 .PHONY: all run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins bench-bins tests \
 	bpf-limits test fuzz bench lint

@@ -132,7 +132,8 @@ static void compiler_of(const char *path, char ret[32])
 	size_t len;
 
 	if (!f)
-		fail_msg("%s: %s (make bpf-bins)", path, strerror(errno));
+		fprintf(stderr, "%s: %s (make bpf-bins)\n", path, strerror(errno));
+	assert_non_null(f);
 	bytes = malloc(1 << 22);
 	assert_non_null(bytes);
 	len = fread(bytes, 1, 1 << 22, f);

@@ -2,6 +2,7 @@
 """Living with other things: several interfaces, some that come and go, other programs, commands that are killed."""
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -129,6 +130,16 @@ def test_values_that_grew_are_migrated(bed):
         r = bed.sluice(command, *here, check=False)
         assert r.returncode == 1 and "is of another layout" in r.stderr, r.stderr
     assert bed.ping()
+
+
+def test_members_in_each_others_place_are_not_misread(bed):
+    bed.attach("  deny: [10.7.0.2]\n")
+    assert not bed.ping()
+    for command in ("upgrade", "stats"):
+        r = bed.inside(bed.gateway, BUILD / "variant-swapped/sluice", command, "--interface", bed.interface, check=False)
+        assert r.returncode == 1, r.stdout
+        assert re.search(r"the pinned map \w+ is of another layout \('[\w.]+\.packets' is not what it was\)", r.stderr), r.stderr
+    assert not bed.ping() and bed.reasons()["denied"] > 0
 
 
 def test_killed_upgrades_leave_old_or_new(bed):

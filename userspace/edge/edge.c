@@ -31,13 +31,25 @@ void edge_close(struct edge *e)
 			close(fds[i]);
 }
 
-static int open_map(const char *name, const struct bpf_map *model, int *ret, struct error *err)
+static int open_maps(struct edge *e, const struct guard *g, struct error *err)
 {
-	int fd = edge_get_map(name, model, err);
+	const struct {
+		const struct bpf_map *model;
+		int *fd;
+	} maps[] = {
+		{g->maps.allow4, &e->allow4},	  {g->maps.allow6, &e->allow6},
+		{g->maps.deny4, &e->deny4},	  {g->maps.deny6, &e->deny6},
+		{g->maps.policy, &e->policy},	  {g->maps.ports, &e->ports},
+		{g->maps.counters, &e->counters},
+	};
 
-	if (fd < 0)
-		return fd;
-	*ret = fd;
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		int fd = edge_get_map(e->name, g->obj, maps[i].model, err);
+
+		if (fd < 0)
+			return fd;
+		*maps[i].fd = fd;
+	}
 	return 0;
 }
 
@@ -56,21 +68,8 @@ int edge_open(const char *name, struct edge *ret, struct error *err)
 		return error_sys(err, -e.link, "%s: pinned link", name);
 	snprintf(e.name, sizeof(e.name), "%s", name);
 	g = guard__open();
-	rc = g ? 0 : error_sys(err, errno, "the packet program can't be opened");
-	if (rc == 0)
-		rc = open_map(name, g->maps.allow4, &e.allow4, err);
-	if (rc == 0)
-		rc = open_map(name, g->maps.allow6, &e.allow6, err);
-	if (rc == 0)
-		rc = open_map(name, g->maps.deny4, &e.deny4, err);
-	if (rc == 0)
-		rc = open_map(name, g->maps.deny6, &e.deny6, err);
-	if (rc == 0)
-		rc = open_map(name, g->maps.policy, &e.policy, err);
-	if (rc == 0)
-		rc = open_map(name, g->maps.ports, &e.ports, err);
-	if (rc == 0)
-		rc = open_map(name, g->maps.counters, &e.counters, err);
+	rc = g ? open_maps(&e, g, err)
+	       : error_sys(err, errno, "the packet program can't be opened");
 	if (rc < 0)
 		edge_close(&e);
 	else

@@ -7,12 +7,9 @@
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 
 #include "base/cleanup.h"
 #include "edge/pin.h"
-
-DEFINE_CLEANUP(struct btf *, btf__free)
 
 static int map_info(int fd, struct bpf_map_info *ret)
 {
@@ -22,54 +19,12 @@ static int map_info(int fd, struct bpf_map_info *ret)
 	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
 }
 
-static const struct btf_type *struct_of(const struct btf *btf, uint32_t id)
-{
-	const struct btf_type *t = btf__type_by_id(btf, id);
-
-	while (t && (btf_is_mod(t) || btf_is_typedef(t)))
-		t = btf__type_by_id(btf, t->type);
-	return t && btf_is_struct(t) ? t : NULL;
-}
-
-static bool has_member(const struct btf *btf, const struct btf_type *t, const char *name,
-		       uint32_t offset, int64_t size)
-{
-	const struct btf_member *m = btf_members(t);
-
-	for (int i = 0; i < btf_vlen(t); i++)
-		if (strcmp(btf__name_by_offset(btf, m[i].name_off), name) == 0)
-			return m[i].offset == offset && btf__resolve_size(btf, m[i].type) == size;
-	return false;
-}
-
-/* Whether every member of the pinned map's values is at its place in those of the model. */
-static bool members_stay(const struct bpf_map_info *old, const struct btf *btf, uint32_t id)
-{
-	_cleanup_(btf__freep) struct btf *old_btf = NULL;
-	const struct btf_type *from = NULL;
-	const struct btf_type *to = struct_of(btf, id);
-
-	if (old->btf_id)
-		old_btf = btf__load_from_kernel_by_id(old->btf_id);
-	if (old_btf)
-		from = struct_of(old_btf, old->btf_value_type_id);
-	if (!from || !to)
-		return false;
-	for (int i = 0; i < btf_vlen(from); i++) {
-		const struct btf_member *m = &btf_members(from)[i];
-
-		if (!has_member(btf, to, btf__name_by_offset(old_btf, m->name_off), m->offset,
-				btf__resolve_size(old_btf, m->type)))
-			return false;
-	}
-	return true;
-}
-
 /* Whether the entries of a pinned map can be copied into one made after the model, and mean the same there. */
 static bool only_grew(const struct bpf_map_info *old, const struct bpf_object *obj,
 		      const struct bpf_map *model)
 {
 	uint32_t entries = bpf_map__max_entries(model);
+	char where[LAYOUT_WHERE];
 
 	if (old->type != bpf_map__type(model) || old->key_size != bpf_map__key_size(model) ||
 	    old->map_flags != bpf_map__map_flags(model) ||
@@ -89,7 +44,7 @@ static bool only_grew(const struct bpf_map_info *old, const struct bpf_object *o
 	default:
 		return false;
 	}
-	return members_stay(old, bpf_object__btf(obj), bpf_map__btf_value_type_id(model));
+	return edge_same_types(old, obj, model, true, where);
 }
 
 int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err)
@@ -112,7 +67,7 @@ int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err)
 		    (info.value_size != bpf_map__value_size(map) ||
 		     info.max_entries != bpf_map__max_entries(map)))
 			continue;
-		same = edge_get_map(name, map, err);
+		same = edge_get_map(name, obj, map, err);
 		if (same < 0)
 			return same;
 		rc = bpf_map__reuse_fd(map, same);

@@ -22,6 +22,7 @@
 #define BPFFS "/sys/fs/bpf"
 
 DEFINE_CLEANUP(DIR *, closedir)
+DEFINE_CLEANUP(struct btf *, btf__free)
 
 static const char *const prefixes[] = {"", ":new:", ":old:", ":up:"};
 
@@ -232,27 +233,56 @@ int edge_get(const char *name, const char *object)
 	return fd < 0 ? -errno : fd;
 }
 
-int edge_get_map(const char *name, const struct bpf_map *model, struct error *err)
+bool edge_same_types(const struct bpf_map_info *old, const struct bpf_object *obj,
+		     const struct bpf_map *model, bool may_grow, char ret_where[LAYOUT_WHERE])
+{
+	const struct btf *now = bpf_object__btf(obj);
+	const uint32_t key = bpf_map__btf_key_type_id(model);
+	const uint32_t value = bpf_map__btf_value_type_id(model);
+	_cleanup_(btf__freep) struct btf *btf = NULL;
+
+	ret_where[0] = '\0';
+	if (!old->btf_id || !old->btf_value_type_id || !value)
+		return true;
+	btf = btf__load_from_kernel_by_id(old->btf_id);
+	if (!btf)
+		return false;
+	return layout_same((struct layout){btf, old->btf_key_type_id}, (struct layout){now, key},
+			   false, ret_where) &&
+	       layout_same((struct layout){btf, old->btf_value_type_id},
+			   (struct layout){now, value}, may_grow, ret_where);
+}
+
+int edge_get_map(const char *name, const struct bpf_object *obj, const struct bpf_map *model,
+		 struct error *err)
 {
 	_cleanup_close_ int fd = edge_get(name, bpf_map__name(model));
+	const char *map = bpf_map__name(model);
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
+	char where[LAYOUT_WHERE];
 
 	if (fd < 0)
-		return error_sys(err, -fd, "%s: pinned map %s", name, bpf_map__name(model));
+		return error_sys(err, -fd, "%s: pinned map %s", name, map);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return error_sys(err, errno, "%s: pinned map %s", name, bpf_map__name(model));
-	if (info.type == bpf_map__type(model) && info.key_size == bpf_map__key_size(model) &&
-	    info.value_size == bpf_map__value_size(model) &&
-	    info.max_entries == bpf_map__max_entries(model) &&
-	    info.map_flags == bpf_map__map_flags(model))
-		return take_fd(fd);
-	return error_set(
-		err, EPROTO,
-		"%s: the pinned map %s is of another layout (type %u, key %u, value %u bytes, "
-		"%u entries; expected type %d, %u, %u, %u): it was attached by another version; "
-		"'sluice detach --interface %s' and attach again",
-		name, bpf_map__name(model), info.type, info.key_size, info.value_size,
-		info.max_entries, bpf_map__type(model), bpf_map__key_size(model),
-		bpf_map__value_size(model), bpf_map__max_entries(model), name);
+		return error_sys(err, errno, "%s: pinned map %s", name, map);
+	if (info.type != bpf_map__type(model) || info.key_size != bpf_map__key_size(model) ||
+	    info.value_size != bpf_map__value_size(model) ||
+	    info.max_entries != bpf_map__max_entries(model) ||
+	    info.map_flags != bpf_map__map_flags(model))
+		return error_set(
+			err, EPROTO,
+			"%s: the pinned map %s is of another layout (type %u, key %u, value %u "
+			"bytes, %u entries; expected type %d, %u, %u, %u): it was attached by "
+			"another version; 'sluice detach --interface %s' and attach again",
+			name, map, info.type, info.key_size, info.value_size, info.max_entries,
+			bpf_map__type(model), bpf_map__key_size(model), bpf_map__value_size(model),
+			bpf_map__max_entries(model), name);
+	if (!edge_same_types(&info, obj, model, false, where))
+		return error_set(err, EPROTO,
+				 "%s: the pinned map %s is of another layout ('%s' is not what it "
+				 "was): it was attached by another version; 'sluice detach "
+				 "--interface %s' and attach again",
+				 name, map, where, name);
+	return take_fd(fd);
 }

@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/error.h"
+#include "edge/layout.h"
 
 #define EDGE_PATH 128 /* bytes; enough for every path under EDGE_ROOT */
 
@@ -35,7 +36,15 @@ void edge_finish(const char *name);
 /* A pinned object's descriptor; close-on-exec. -errno. */
 int edge_get(const char *name, const char *object);
 
-/* The same for a map that must look like model, which need not be loaded. -EPROTO: it does not. */
-int edge_get_map(const char *name, const struct bpf_map *model, struct error *err);
+/*
+ * Whether a pinned map's keys and values mean what those of obj's map do; may_grow: more may stand behind the values. A map that
+ * the kernel keeps without types, one of maps for instance, has none to differ in. False: ret_where names the member.
+ */
+bool edge_same_types(const struct bpf_map_info *old, const struct bpf_object *obj,
+		     const struct bpf_map *model, bool may_grow, char ret_where[LAYOUT_WHERE]);
+
+/* A pinned map that must look like obj's map model, which need not be loaded. -EPROTO: it does not. */
+int edge_get_map(const char *name, const struct bpf_object *obj, const struct bpf_map *model,
+		 struct error *err);
 
 #endif
