@@ -5,7 +5,8 @@
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
 #   make lint       format, static analysis, shell scripts, style tests
-#   make fuzz       run each fuzz target for FUZZ_SECONDS (60) with libFuzzer; make test only replays their corpora
+#   make fuzz       run each fuzz target for FUZZ_SECONDS (60) with libFuzzer, then spoiled packets through the guard (as root);
+#                   make test only replays the corpora, and has one seed of the packets
 #   make bpf-limits record what the guard's programs cost, when they are meant to grow: tests/bpf/limits.txt
 #   make SAN=1 ...  the same with AddressSanitizer and UBSan, in $(BUILD)/san
 #
@@ -132,6 +133,8 @@ $(BUILD)/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/packet.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
 
+$(BUILD)/tests/bpf/test_mutate: tests/bpf/native.c
+
 # Each fuzz target with a main that replays its corpus as an ordinary test.
 $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
 	@mkdir -p $(@D)
@@ -180,9 +183,11 @@ test:
 FUZZ_SECONDS := 60
 
 fuzz:
-	tests/deps.sh build fuzz
+	tests/deps.sh build test fuzz
 	$(MAKE) $(JOBS) FUZZ=1 libfuzzer-bins
 	tests/fuzz/run.sh $(OUT)/fuzz $(FUZZ_SECONDS)
+	$(MAKE) $(JOBS) $(OUT)/tests/bpf/test_mutate
+	[ "$$(id -u)" -ne 0 ] || SLUICE_MUTATE_SECONDS=$(FUZZ_SECONDS) SLUICE_MUTATE_SEED=$$(date +%s) $(OUT)/tests/bpf/test_mutate
 
 # SCENARIOS=plain-13,jwt-one ROUNDS=5 SECONDS=3 say less or more; the results are in $(BUILD)/bench/, too.
 bench:

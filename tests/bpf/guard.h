@@ -151,6 +151,15 @@ static inline void list_del(struct bpf_map *map, const char *addr, uint32_t pref
 	assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), &key), 0);
 }
 
+static inline void write_sysctl(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, value, strlen(value)), strlen(value));
+	close(fd);
+}
+
 static inline void tcp4(struct frame *f, const char *from, uint8_t flags)
 {
 	frame_ethernet(f);

@@ -2,15 +2,6 @@
 /* The SYN gate: cookies that the kernel itself made and takes back. */
 #include "tests/bpf/guard.h"
 
-static void write_sysctl(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, value, strlen(value)), strlen(value));
-	close(fd);
-}
-
 static int listener(int family, uint16_t *ret_port)
 {
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guard's parser, compiled for this machine: two bytes that say how much of the packet lies behind what
- * the program sees (little endian), then a frame. It and each of its beginnings stay inside, and what comes
- * out contradicts neither the frame nor what the whole of it gave.
+ * The guard's parser and its bogus checks, compiled for this machine: two bytes that say how much of the packet lies behind
+ * what the program sees (little endian), then a frame. It and each of its beginnings stay inside, and what comes out
+ * contradicts neither the frame nor what the whole of it gave.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #pragma GCC diagnostic ignored "-Wunknown-pragmas" /* unroll, which is for clang's BPF */
+#include "bpf/bogus.bpf.h"
 #include "bpf/parse.bpf.h"
 
 #define PREFIXES 192 /* longer than all headers of the corpus */
@@ -69,6 +70,73 @@ static void check_passed(const struct packet *p)
 	check_l4(p, data + p->l4);
 }
 
+static uint32_t be32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* The rules once more, in plain words. */
+static bool is_martian(const uint8_t *ip, unsigned int family, bool loopback)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zeros[16];
+	const uint8_t *from = ip + (family == 4 ? 12 : 8), *to = ip + (family == 4 ? 16 : 24);
+
+	if (family == 4) {
+		if (from[0] == 127)
+			return !loopback;
+		if (from[0] == 0)
+			return be32(from) != 0 || to[0] < 224;
+		return (from[0] >= 224 && from[0] < 240) || be32(from) == 0xffffffff;
+	}
+	if (memcmp(from, zeros, 15) == 0 && from[15] == 1)
+		return !loopback;
+	if (memcmp(from, zeros, 16) == 0)
+		return to[0] != 0xff;
+	return from[0] == 0xff || memcmp(from, mapped, 12) == 0;
+}
+
+static bool flags_sound(unsigned int flags)
+{
+	unsigned int told = flags & (TCP_FIN | TCP_SYN | TCP_RST);
+
+	if (!(flags & TCP_ACK))
+		return told == TCP_SYN || told == TCP_RST;
+	return told == 0 || told == TCP_SYN || told == TCP_RST || told == TCP_FIN;
+}
+
+static enum reason bogus(const struct packet *p, const uint8_t *ip, const uint8_t *l4,
+			 bool loopback)
+{
+	size_t size = p->family == 4 ? 4 : 16, from = p->family == 4 ? 12 : 8;
+	bool tcp = p->protocol == IPPROTO_TCP;
+
+	if (tcp && !flags_sound(l4[13]))
+		return REASON_BAD_FLAGS;
+	if (!(l4[2] | l4[3]) || (tcp && !(l4[0] | l4[1])))
+		return REASON_PORT_ZERO;
+	if (!loopback && memcmp(l4, l4 + 2, 2) == 0 &&
+	    memcmp(ip + from, ip + from + size, size) == 0)
+		return REASON_LAND;
+	return REASON_PASSED;
+}
+
+static void check_bogus(const struct packet *p)
+{
+	const uint8_t *data = p->data;
+
+	for (unsigned int interface = LOOPBACK_IFINDEX; interface <= LOOPBACK_IFINDEX + 1;
+	     interface++) {
+		const struct xdp_md ctx = {.ingress_ifindex = interface};
+		bool loopback = interface == LOOPBACK_IFINDEX;
+
+		assert(bogus_source(&ctx, p) == is_martian(data + p->ip, p->family, loopback));
+		if (!p->fragment_offset &&
+		    (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP))
+			assert(bogus_segment(&ctx, p) ==
+			       bogus(p, data + p->ip, data + p->l4, loopback));
+	}
+}
+
 /* The first n bytes of a frame in memory that ends with them; IP headers are aligned as drivers do it. */
 static enum reason look(const uint8_t *frame, size_t n, uint32_t bytes, struct packet *ret)
 {
@@ -83,8 +151,10 @@ static enum reason look(const uint8_t *frame, size_t n, uint32_t bytes, struct p
 	       reason == REASON_IP6_HEADERS || reason == REASON_FRAGMENT ||
 	       reason == REASON_TINY_FRAGMENT);
 	assert(ret->cursor >= ret->data && ret->cursor <= ret->end);
-	if (reason == REASON_PASSED || reason == REASON_FRAGMENT)
+	if (reason == REASON_PASSED || reason == REASON_FRAGMENT) {
 		check_passed(ret);
+		check_bogus(ret);
+	}
 	free(memory);
 	return reason;
 }

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Valid frames of every kind, then spoiled at random, through a guard with everything switched on. Whatever comes: never
+ * XDP_ABORTED, one counter more by one packet and its bytes, the frame as it came unless it is answered, an answer that is a
+ * sound SYN-ACK, and the reason that the parser compiled for this machine gives, too. A round is the same for the same seed;
+ * SLUICE_MUTATE_SECONDS=60 goes on with further seeds, from SLUICE_MUTATE_SEED on.
+ */
+#include "tests/bpf/guard.h"
+#include "tests/bpf/native.h"
+
+#define ROUND	    200000 /* packets of a seed */
+#define MAX_BYTES   8192
+#define LINEAR	    3000 /* a frame up to here is in one piece */
+#define MAC_HEADERS 14
+
+/* Reasons that no packet of this test can have, each with why; every other one must come up in a round. */
+static const enum reason unreached[] = {REASON_COUNT /* none */};
+
+static uint64_t seed, number; /* of this round, of the packet in it */
+static uint64_t random_state;
+static uint8_t in[MAX_BYTES], out[MAX_BYTES];
+static size_t in_len, out_len;
+static bool answered; /* the packet before, by what is in out */
+static uint64_t seen[REASON_COUNT];
+
+static const char *const names[] = {
+#define GUARD_REASON(id, name, verdict, help) #name,
+	GUARD_REASONS(GUARD_REASON)
+#undef GUARD_REASON
+};
+
+/* Below n; xorshift64*. */
+static uint32_t below(uint32_t n)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (uint32_t)((random_state * 0x2545f4914f6cdd1dULL) >> 33) % n;
+}
+
+static bool one_in(uint32_t n)
+{
+	return below(n) == 0;
+}
+
+static void demand_at(bool holds, const char *what, int line)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "line %d: not so: %s\nseed %llu, packet %llu, %zu bytes:", line, what,
+		(unsigned long long)seed, (unsigned long long)number, in_len);
+	for (size_t i = 0; i < in_len && i < 256; i++)
+		fprintf(stderr, "%s%02x", i % 32 ? "" : "\n  ", in[i]);
+	fprintf(stderr, "\nanswer, %zu bytes:", out_len);
+	for (size_t i = 0; i < out_len && i < 128; i++)
+		fprintf(stderr, "%s%02x", i % 32 ? "" : "\n  ", out[i]);
+	fputc('\n', stderr);
+	fail();
+}
+
+#define demand(condition) demand_at(condition, #condition, __LINE__)
+
+/* ---- what the guard is told ---- */
+
+static int listen_at(int family, uint16_t port)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int one = 1;
+
+	assert_true(fd >= 0);
+	if (family == AF_INET6)
+		assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, family == AF_INET ? (void *)&in4 : (void *)&in6,
+			      family == AF_INET ? sizeof(in4) : sizeof(in6)),
+			 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+/* Everything that the guard can be told: a new part belongs here, so that its reasons come up. */
+static void switch_on(void)
+{
+	port_protect(80);
+	port_protect(443);
+	list_add(guard->maps.allow4, "10.1.0.0", 16);
+	list_add(guard->maps.allow6, "2001:db8:a::", 48);
+	list_add(guard->maps.deny4, "203.0.113.0", 24);
+	list_add(guard->maps.deny4, "10.1.9.9", 32); /* allowed all the same */
+	list_add(guard->maps.deny6, "2001:db8:bad::", 48);
+}
+
+/* Now and then the policy changes under the packets. */
+static void change_policy(void)
+{
+	policy_set((struct policy){
+		.syn_mode = one_in(4) ? SYN_AUTO : SYN_ALWAYS,
+		.syn_threshold = 1 + below(100),
+		.interval = one_in(4) ? 0 : 1 + below(50000000),
+		.burst = 1 + below(16),
+	});
+}
+
+/* ---- frames ---- */
+
+static const char *const sources4[] = {CLIENT4,	      "10.1.2.3",  "10.1.9.9",	"203.0.113.9",
+				       "127.0.0.1",   "0.0.0.0",   "224.0.0.1", GATEWAY4,
+				       "198.51.99.1", "240.0.0.1", CLIENT4,	CLIENT4};
+static const char *const sources6[] = {
+	CLIENT6, "2001:db8:a::1", "2001:db8:bad::1", "::1",   "ff02::1",
+	"::",	 GATEWAY6,	  "::ffff:1.2.3.4",  CLIENT6, CLIENT6};
+
+#define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
+
+static void add_ip6_extensions(struct frame *f)
+{
+	static const uint8_t kinds[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS,
+					IPPROTO_FRAGMENT, IPPROTO_AH};
+	uint32_t n = one_in(8) ? 8 : below(4);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t kind = PICK(kinds);
+		uint16_t fragment = one_in(3) ? (uint16_t)below(65536) : 0;
+
+		frame_ip6_extension(f, kind, kind == IPPROTO_FRAGMENT ? 8 : 8 + 8 * below(3),
+				    fragment);
+	}
+}
+
+static void add_tcp(struct frame *f, uint16_t from, uint16_t to)
+{
+	static const uint8_t usual[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
+					0, 1, 0, 0,    0, 0, 1, 3,  3, 7};
+	static const uint8_t flags[] = {F_SYN,	       F_SYN, F_SYN,	     F_ACK,
+					F_SYN | F_ACK, F_RST, F_FIN | F_ACK, F_PSH | F_ACK};
+	uint8_t options[40];
+	uint32_t len = 4 * below(11);
+
+	for (uint32_t i = 0; i < len; i++)
+		options[i] = (uint8_t)(one_in(2) ? below(11) : below(256));
+	if (one_in(2))
+		frame_tcp(f, from, to, PICK(flags), below(1 << 30), below(1 << 30), usual,
+			  sizeof(usual));
+	else
+		frame_tcp(f, from, to, one_in(6) ? (uint8_t)below(256) : PICK(flags),
+			  below(1 << 30), below(1 << 30), options, len);
+}
+
+static void add_l4(struct frame *f)
+{
+	static const uint16_t ports[] = {80, 80, 80, 443, 9, 0, 40000};
+	static const uint8_t kinds[] = {0, 3, 8, 11, 128, 129, 135};
+	uint16_t from = one_in(8) ? PICK(ports) : (uint16_t)(1024 + below(60000));
+	uint16_t to = PICK(ports);
+
+	switch (below(8)) {
+	case 0:
+	case 1:
+		frame_udp(f, from, to);
+		break;
+	case 2:
+		frame_icmp(f, PICK(kinds));
+		break;
+	case 3:
+		break; /* a protocol that nobody knows, or none */
+	default:
+		add_tcp(f, from, to);
+	}
+}
+
+static void make_frame(struct frame *f)
+{
+	bool to_itself = one_in(16);
+
+	frame_ethernet(f);
+	for (uint32_t tags = one_in(3) ? below(4) : 0; tags; tags--)
+		frame_vlan(f, one_in(2) ? ETH_P_8021Q : ETH_P_8021AD, (uint16_t)below(4096));
+	if (one_in(40)) { /* ARP and whatever else there is */
+		f->bytes[f->next] = (uint8_t)below(256);
+		f->bytes[f->next + 1] = (uint8_t)below(256);
+		frame_payload(f, below(60));
+		return;
+	}
+	if (one_in(2)) {
+		const char *from = to_itself ? GATEWAY4 : PICK(sources4);
+
+		if (one_in(8))
+			frame_ip4_fragment(f, from, GATEWAY4,
+					   (uint16_t)(one_in(2) ? below(65536) : 0x2000));
+		else
+			frame_ip4(f, from, GATEWAY4, one_in(4) ? 4 * below(11) : 0);
+	} else {
+		frame_ip6(f, to_itself ? GATEWAY6 : PICK(sources6), GATEWAY6);
+		if (one_in(3))
+			add_ip6_extensions(f);
+	}
+	add_l4(f);
+	if (one_in(3))
+		frame_payload(f, below(one_in(4) ? 1200 : 40));
+	if (to_itself && f->protocol == IPPROTO_UDP)
+		memcpy(f->bytes + f->l4, f->bytes + f->l4 + 2, 2);
+	frame_finish(f);
+}
+
+/* Lengths and checksums as they should be, so that what else is wrong is seen behind them. */
+static void mend(struct frame *f)
+{
+	struct native n = native_parse(f->bytes, f->len);
+
+	if (n.ports != REASON_PASSED)
+		return;
+	f->ip = n.ip;
+	f->l4 = n.l4;
+	f->protocol = n.protocol;
+	frame_finish(f);
+}
+
+static void spoil_once(struct frame *f)
+{
+	static const uint8_t telling[] = {0, 1, 4, 5, 6, 17, 0x7f, 0x80, 0xff, 0x45, 0x60, 43, 44};
+	size_t head = f->len < 120 ? f->len : 120;
+	size_t from = one_in(8) ? 0 : MAC_HEADERS < head ? MAC_HEADERS - 2 : 0;
+	size_t at = from + below((uint32_t)((one_in(8) ? f->len : head) - from));
+	size_t n = 1 + below(16);
+
+	switch (below(8)) {
+	case 0:
+		f->bytes[at] ^= (uint8_t)(1 << below(8));
+		break;
+	case 1:
+		f->bytes[at] = PICK(telling);
+		break;
+	case 2:
+		f->bytes[at] = (uint8_t)below(256);
+		break;
+	case 3:
+		f->len = MAC_HEADERS + below((uint32_t)(f->len - MAC_HEADERS + 1));
+		break;
+	case 4:
+		frame_payload(f, f->len < 1500 ? below(64) : 0);
+		break;
+	case 5: /* some bytes more, or again */
+		if (f->len + n > 1500 || at + n > f->len)
+			break;
+		memmove(f->bytes + at + n, f->bytes + at, f->len - at);
+		f->len += n;
+		break;
+	case 6: /* some less */
+		if (at + n > f->len || f->len - n < MAC_HEADERS)
+			break;
+		memmove(f->bytes + at, f->bytes + at + n, f->len - at - n);
+		f->len -= n;
+		break;
+	default:
+		if (at + 2 <= f->len)
+			memset(f->bytes + at, one_in(2) ? 0 : 0xff, 2);
+	}
+}
+
+/* The last answer's ACK, as an honest client sends it; only the fields that matter change. */
+static bool make_ack(struct frame *f)
+{
+	struct native n = native_parse(out, out_len);
+	size_t at = n.family == 4 ? 12 : 8, size = n.family == 4 ? 4 : 16;
+	uint8_t *tcp;
+
+	if (n.ports != REASON_PASSED || n.protocol != IPPROTO_TCP)
+		return false;
+	memset(f, 0, sizeof(*f));
+	memcpy(f->bytes, out, n.l4 + 20);
+	f->len = n.l4 + 20;
+	memcpy(f->bytes + n.ip + at, out + n.ip + at + size, size);
+	memcpy(f->bytes + n.ip + at + size, out + n.ip + at, size);
+	tcp = f->bytes + n.l4;
+	memcpy(tcp, out + n.l4 + 2, 2);
+	memcpy(tcp + 2, out + n.l4, 2);
+	memcpy(tcp + 4, out + n.l4 + 8, 4);
+	memcpy(tcp + 8, out + n.l4 + 4, 4);
+	for (int i = 11; i >= 8 && ++tcp[i] == 0; i--)
+		;
+	tcp[12] = 5 << 4;
+	tcp[13] = F_ACK;
+	f->ip = n.ip;
+	f->l4 = n.l4;
+	f->protocol = IPPROTO_TCP;
+	frame_finish(f);
+	return true;
+}
+
+/* ---- what must hold ---- */
+
+static int run(uint32_t interface)
+{
+	struct xdp_md ctx = {.data_end = (uint32_t)in_len, .ingress_ifindex = interface};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = (uint32_t)in_len,
+		    .data_out = out, .data_size_out = sizeof(out), .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = 1);
+
+	/* A frame in several pieces has a size of its first one only, which the kernel finds itself. */
+	if (in_len > LINEAR) {
+		opts.ctx_in = NULL;
+		opts.ctx_size_in = 0;
+	}
+	demand(bpf_prog_test_run_opts(program, &opts) == 0);
+	out_len = opts.data_size_out;
+	return (int)opts.retval;
+}
+
+static bool options_sound(const uint8_t *at, size_t len)
+{
+	while (len && *at) {
+		size_t n = *at == 1 ? 1 : len > 1 ? at[1] : 0;
+
+		if (n == 0 || n > len || (n == 1 && *at != 1))
+			return false;
+		at += n;
+		len -= n;
+	}
+	return true;
+}
+
+static uint32_t be32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static void check_answer(void)
+{
+	struct native asked = native_parse(in, in_len), n = native_parse(out, out_len);
+	size_t at = n.family == 4 ? 12 : 8, size = n.family == 4 ? 4 : 16;
+	const uint8_t *syn = in + asked.l4, *tcp = out + n.l4;
+
+	demand(n.ports == REASON_PASSED && n.protocol == IPPROTO_TCP);
+	demand(asked.tcp_flags == F_SYN && asked.protocol == IPPROTO_TCP);
+	demand(n.ip == asked.ip && n.family == asked.family);
+	demand(n.l4 == n.ip + (n.family == 4 ? 20 : 40) && n.l4 + n.l4_len == out_len);
+	demand(memcmp(out, in + 6, 6) == 0 && memcmp(out + 6, in, 6) == 0);
+	demand(memcmp(out + 12, in + 12, n.ip - 12) == 0);
+	demand(memcmp(out + n.ip + at, in + n.ip + at + size, size) == 0);
+	demand(memcmp(out + n.ip + at + size, in + n.ip + at, size) == 0);
+	demand(memcmp(tcp, syn + 2, 2) == 0 && memcmp(tcp + 2, syn, 2) == 0);
+	demand((tcp[13] & 0x3f) == (F_SYN | F_ACK));
+	demand(be32(tcp + 8) == be32(syn + 4) + 1);
+	demand((tcp[12] >> 4) * 4U == n.l4_len && options_sound(tcp + 20, n.l4_len - 20));
+	demand(frame_check(out, out_len, n.ip) == 0);
+}
+
+static int look(uint32_t interface)
+{
+	struct counter before[REASON_COUNT], after[REASON_COUNT];
+	struct native n = native_parse(in, in_len);
+	int reason = REASON_COUNT;
+	int verdict;
+
+	counters_read(before);
+	verdict = run(interface);
+	counters_read(after);
+	demand(verdict != XDP_ABORTED);
+	for (int i = 0; i < REASON_COUNT; i++) {
+		if (after[i].packets == before[i].packets && after[i].bytes == before[i].bytes)
+			continue;
+		demand(reason == REASON_COUNT);
+		demand(after[i].packets == before[i].packets + 1);
+		demand(after[i].bytes == before[i].bytes + in_len);
+		reason = i;
+	}
+	demand(reason < REASON_COUNT);
+	demand(verdict == verdicts[reason]);
+	seen[reason]++;
+	if (in_len <= LINEAR && n.addresses != REASON_PASSED)
+		demand(reason == (int)n.addresses);
+	if (in_len <= LINEAR && n.addresses == REASON_PASSED)
+		demand(reason != REASON_NOT_IP && reason != REASON_IP6_HEADERS);
+	if (verdict == XDP_TX)
+		check_answer();
+	else
+		demand(out_len == in_len && memcmp(out, in, in_len) == 0);
+	return verdict;
+}
+
+static void one_packet(void)
+{
+	struct frame f;
+	bool spoiled = !one_in(4);
+
+	if (!answered || one_in(4) || !make_ack(&f))
+		make_frame(&f);
+	for (uint32_t n = spoiled ? 1 + below(one_in(4) ? 8 : 2) : 0; n; n--)
+		spoil_once(&f);
+	if (spoiled && one_in(2))
+		mend(&f);
+	memcpy(in, f.bytes, f.len);
+	in_len = f.len;
+	if (one_in(64)) {
+		size_t more = LINEAR + below(MAX_BYTES - LINEAR - 2048);
+
+		memset(in + in_len, 'x', more);
+		in_len += more;
+	}
+	guard->bss->test_now += below(20000000);
+	answered = look(one_in(3) ? elsewhere : LOOPBACK) == XDP_TX;
+}
+
+static void one_round(void)
+{
+	random_state = seed * 0x9e3779b97f4a7c15ULL | 1;
+	memset(seen, 0, sizeof(seen));
+	answered = false;
+	for (number = 0; number < ROUND; number++) {
+		if (number % 512 == 0)
+			change_policy();
+		one_packet();
+	}
+	for (int i = 0; i < REASON_COUNT; i++) {
+		bool may_miss = false;
+
+		for (size_t u = 0; u < sizeof(unreached) / sizeof(unreached[0]); u++)
+			may_miss |= (int)unreached[u] == i;
+		if (seen[i] || may_miss)
+			continue;
+		fprintf(stderr,
+			"no packet of seed %llu was '%s': switch_on() and make_frame() should "
+			"bring it up\n",
+			(unsigned long long)seed, names[i]);
+		fail();
+	}
+}
+
+static void mutations(void **state)
+{
+	const char *seconds = getenv("SLUICE_MUTATE_SECONDS");
+	const char *first = getenv("SLUICE_MUTATE_SEED");
+	time_t end = time(NULL) + (seconds ? atoi(seconds) : 0);
+	int fds[] = {listen_at(AF_INET, 80), listen_at(AF_INET6, 80)};
+	uint64_t packets = 0;
+
+	(void)state;
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	switch_on();
+	seed = first ? strtoull(first, NULL, 0) : 1;
+	do {
+		one_round();
+		packets += number;
+		seed++;
+	} while (time(NULL) < end);
+	printf("%llu packets\n", (unsigned long long)packets);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		GUARD_TEST(mutations),
+	};
+
+	return cmocka_run_group_tests(tests, setup_all, NULL);
+}
