@@ -4,6 +4,7 @@
 #   make run        install what is missing, build, show the main job in network namespaces of its own
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
+#   make bench-packet  measure the packet plane alone: nanoseconds a packet, and what clients get under a SYN flood
 #   make lint       format, static analysis, shell scripts, style tests
 #   make fuzz       run each fuzz target for FUZZ_SECONDS (60) with libFuzzer, then spoiled packets through the guard (as root);
 #                   make test only replays the corpora, and has one seed of the packets
@@ -85,7 +86,7 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 
 PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c) tests/bpf/packet.c
 
-$(call obj,$(wildcard userspace/edge/*.c) $(PACKET_SRCS)) $(BPF_TEST_BINS): $(SKELETONS)
+$(call obj,$(wildcard userspace/edge/*.c) $(PACKET_SRCS) bench/flood.c) $(BPF_TEST_BINS): $(SKELETONS)
 
 # Other versions of the guard, for what tests do with old and new: another program, and other layouts of a map, one of the
 # same size with two members in each other's place.
@@ -154,10 +155,13 @@ fuzz-bins: $(REPLAY_BINS)
 libfuzzer-bins: $(FUZZ_BINS)
 tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
 bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o $(BUILD)/tests/bpf/dispatcher.bpf.o
+$(BUILD)/bench/flood: $(call obj,bench/flood.c tests/bpf/packet.c)
+	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
+
 $(BUILD)/bench/packet: $(call obj,$(PACKET_SRCS))
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 
-bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet
+bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet $(BUILD)/bench/flood $(BUILD)/bench/ideal.bpf.o $(BUILD)/bench/wire.bpf.o
 
 tests: all unit-bins fuzz-bins bpf-bins bench-bins
 
@@ -194,6 +198,13 @@ bench:
 	tests/deps.sh build bench
 	$(MAKE) $(JOBS) all bench-bins
 	/usr/bin/python3 -EsB bench/run.py --build $(BUILD) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
+
+# RATES=50000,300000 says which floods.
+bench-packet:
+	tests/deps.sh build bench
+	$(MAKE) $(JOBS) all bench-bins
+	/usr/bin/python3 -EsB bench/run.py packets goodput --build $(BUILD) $(if $(RATES),--rates $(RATES)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # The sentence in .clang-tidy on _cleanup_ holds for cppcheck, too: it sees leaks where there are none.

@@ -2,6 +2,7 @@
 """Start programs on one CPU, count their CPU time, and end every one, whatever happens."""
 import ctypes
 import os
+import re
 import resource
 import signal
 import socket
@@ -92,6 +93,18 @@ def wait_port(port, process, log, seconds=20):
             return
         except OSError:
             time.sleep(0.01)
+    tail = " / ".join(log.read_text(errors="replace").splitlines()[-3:])
+    raise Failed(f"{' '.join(map(str, process.args))}: does not listen on {port}: {tail}")
+
+
+def wait_listening(process, port, log, seconds=20):
+    """As wait_port, in the network namespace of the process, whatever that is, by what the kernel says."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        with open(f"/proc/{process.pid}/net/tcp") as f:
+            if any(re.match(rf" *\d+: \w+:{port:04X} \w+:0000 0A ", line) for line in f):
+                return
+        time.sleep(0.01)
     tail = " / ".join(log.read_text(errors="replace").splitlines()[-3:])
     raise Failed(f"{' '.join(map(str, process.args))}: does not listen on {port}: {tail}")
 

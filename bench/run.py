@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 
+import goodput
 import packets
 import proxying
 from process import Failed, Processes
 
 # A suite is run(options, processes, directory) → what its JSON file holds.
-SUITES = {"requests": proxying.run, "packets": packets.run}
+SUITES = {"requests": proxying.run, "packets": packets.run, "goodput": goodput.run}
+DEFAULT = ("requests", "packets")
 
 
 def words(text):
@@ -30,12 +32,14 @@ def positive(text):
 
 def parse():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("suites", nargs="*", metavar="SUITE", help=f"default: all of {', '.join(SUITES)}")
+    p.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default: {' '.join(DEFAULT)}")
     p.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="what is measured")
     p.add_argument("--out", type=pathlib.Path, help="where the JSON goes; default: BUILD/bench")
     p.add_argument("--scenarios", type=words, default=[], help="names, separated by commas; default: all")
     p.add_argument("--rounds", type=positive, default=5)
     p.add_argument("--seconds", type=positive, default=3, help="of a run")
+    p.add_argument("--rates", type=lambda text: [int(w) for w in words(text)], default=[],
+                   help="SYNs a second of the goodput suite, separated by commas")
     p.add_argument("--tokens", type=positive, default=10000, help="distinct ones")
     options = p.parse_args()
     unknown = [s for s in options.suites if s not in SUITES]
@@ -50,7 +54,7 @@ def main():
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.out.mkdir(parents=True, exist_ok=True)
-    for name in options.suites or SUITES:
+    for name in options.suites or DEFAULT:
         with tempfile.TemporaryDirectory(prefix="sluice-bench.") as directory, Processes() as processes:
             result = SUITES[name](options, processes, pathlib.Path(directory))
         path = options.out / f"{name}.json"

@@ -12,7 +12,8 @@ for group in "$@"; do
 	test) packages="$packages libcmocka-dev nginx-light curl python3-pytest python3-jwt
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 strace procps
 		openssl clang-19" ;;
-	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography xdp-tools" ;;
+	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography xdp-tools
+		iproute2 ethtool" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;
 	fuzz) packages="$packages libclang-rt-14-dev" ;;
 	lint) packages="$packages git clang-format clang-tidy cppcheck shellcheck" ;;

@@ -82,6 +82,52 @@ def test_packets(bench, tmp_path):
     assert aim["met"] == (aim["is"] <= aim["aim"])
 
 
+@pytest.fixture
+def beds():
+    """The bench's network namespaces and pins; at the end of the test there are no more than before."""
+    def found():
+        return {p.name for d in ("/run/netns", "/sys/fs/bpf/sluice") if os.path.isdir(d)
+                for p in pathlib.Path(d).iterdir() if p.name.startswith(("sluice-sg", "sluice-sc", "sg"))}
+
+    before = found()
+    yield found
+    assert found() - before == set()
+
+
+def test_goodput(bench, beds, tmp_path):
+    run = bench("goodput", "--rates", "0,20000")
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    assert re.search(r"^ +20,000 +[\d,]+ +[\d,]+ +[\d,]+ +[\d,]+ +[\d,]+  auto \d+\.\d\d of ideal >= 0\.95 (met|MISSED), "
+                     r"always \d+\.\d\d of ideal >= 0\.95 (met|MISSED)$", out, re.M), out
+
+    result = json.loads((tmp_path / "out/goodput.json").read_text())
+    runs = {(r["subject"], r["rate"]): r for r in result["runs"]}
+    assert len(runs) == 8
+    assert all(r["requests"] > 100 for r in runs.values())
+    flooded = [r for (_, rate), r in runs.items() if rate]
+    assert all(5000 < r["sent_s"] <= 21000 for r in flooded), flooded
+    # The flood came as far as the guard, and its answers met the kernel's valid cookies.
+    always = runs["guard, always", 20000]
+    assert always["reasons"]["cookie_sent"] > always["sent_s"] and always["reasons"]["cookie_valid"] > 100, always
+    assert "cookie_sent" not in runs["guard, auto", 0]["reasons"]
+    aim = next(a for a in result["aims"] if (a["subject"], a["rate"]) == ("guard, always", 20000))
+    assert aim["of_ideal"] == pytest.approx(always["req_s"] / runs["ideal filter", 20000]["req_s"])
+
+
+def test_a_signal_takes_the_bed_away(bench, beds):
+    before = beds()
+    run = bench("goodput", "--rates", "1000", "--seconds", "30")
+    end = time.monotonic() + 60
+    while not {"origin", "sluiced", "wrk", "flood"} <= set(bench.alive()):
+        assert time.monotonic() < end and run.poll() is None, run.communicate()
+        time.sleep(0.05)
+    assert len(beds() - before) >= 2
+    run.send_signal(signal.SIGTERM)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out, err) == (143, "", "")
+
+
 @pytest.mark.parametrize("sent, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_all(bench, sent, status):
     run = bench("requests", "--scenarios", "plain-13", "--seconds", "60")
