@@ -2,19 +2,25 @@
 /* A file of its own: what the kernel offers programs has the names of what libbpf offers us. */
 #include "tests/bpf/native.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #pragma GCC diagnostic ignored "-Wunknown-pragmas" /* unroll, which is for clang's BPF */
 #include "bpf/parse.bpf.h"
 
 struct native native_parse(const uint8_t *bytes, size_t len)
 {
-	struct packet p = {
-		.data = (void *)bytes,
-		.end = (void *)(bytes + len),
-		.cursor = (void *)bytes,
-		.bytes = (uint32_t)len,
-	};
-	struct native n = {.addresses = parse_ethernet(&p)};
+	/* Memory that ends with the frame, whose IP header is aligned, as drivers do it. */
+	uint8_t *memory = malloc(len + 2);
+	struct native n;
+	struct packet p = {.bytes = (uint32_t)len};
 
+	if (!memory)
+		abort();
+	p.data = p.cursor = memory + 2;
+	p.end = memory + 2 + len;
+	memcpy(p.data, bytes, len);
+	n.addresses = parse_ethernet(&p);
 	if (n.addresses == REASON_PASSED)
 		n.addresses = p.family == 4 ? parse_ip4(&p) : parse_ip6(&p);
 	n.ports = n.addresses == REASON_PASSED ? parse_l4(&p) : n.addresses;
@@ -24,5 +30,6 @@ struct native native_parse(const uint8_t *bytes, size_t len)
 	n.family = p.family;
 	n.protocol = p.protocol;
 	n.tcp_flags = p.tcp_flags;
+	free(memory);
 	return n;
 }
