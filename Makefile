@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   make            install the libraries that are missing (as root), build build/sluice and build/sluiced
+#   make install    what make builds, with manual pages and completion, into PREFIX (/usr/local) and SYSCONFDIR (/etc)
 #   make run        install what is missing, build, show the main job in network namespaces of its own
 #   make test       install what is missing, build, pass every test
 #   make bench      measure against nginx, haproxy and a bare relay; see bench/run.py
@@ -47,7 +48,7 @@ UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 BPF_TEST_SRCS := $(wildcard tests/bpf/test_*.c)
 BENCH_BINS := $(BUILD)/bench/origin $(BUILD)/bench/relay
-C_FILES := $(wildcard bpf/*.[ch] loader/*.[ch] userspace/*/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
+C_FILES := $(wildcard bpf/*.[ch] loader/*.[ch] loader/*/*.[ch] userspace/*/*.[ch] bench/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB := $(BUILD)/libsluice.a
@@ -56,13 +57,22 @@ BPF_TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(BPF_TEST_SRCS))
 FUZZ_BINS := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRCS))
 REPLAY_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRCS))
 
-all: $(BUILD)/sluice $(BUILD)/sluiced
+DOCS := $(addprefix $(BUILD)/,man/sluice.8 man/sluiced.8 man/sluice.yaml.5 completion/sluice.bash completion/_sluice)
+
+all: $(BUILD)/sluice $(BUILD)/sluiced $(DOCS)
 
 $(BUILD)/sluice: $(call obj,$(wildcard loader/*.c)) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/sluiced: $(call obj,userspace/daemon/main.c) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Manual pages and shell completion, of the tables that the programs read.
+$(BUILD)/manual: $(call obj,$(wildcard loader/manual/*.c) $(filter-out loader/main.c,$(wildcard loader/*.c))) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(DOCS) &: $(BUILD)/manual
+	$< $(BUILD)
 
 $(LIB): $(call obj,$(LIB_SRCS))
 	@rm -f $@
@@ -220,12 +230,28 @@ lint: $(SKELETONS)
 	shellcheck tests/*.sh tests/*/*.sh .ci/run
 	/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider tests/style
 
+PREFIX := /usr/local
+SYSCONFDIR := /etc
+SHARE := $(DESTDIR)$(PREFIX)/share
+
+# DESTDIR=DIRECTORY puts it aside, for packages. A configuration that is there stays.
+install: all
+	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/sluice $(BUILD)/sluiced
+	install -D -m644 -t $(SHARE)/man/man8 $(BUILD)/man/sluice.8 $(BUILD)/man/sluiced.8
+	install -D -m644 -t $(SHARE)/man/man5 $(BUILD)/man/sluice.yaml.5
+	install -D -m644 $(BUILD)/completion/sluice.bash $(SHARE)/bash-completion/completions/sluice
+	ln -sf sluice $(SHARE)/bash-completion/completions/sluiced
+	install -D -m644 -t $(SHARE)/zsh/site-functions $(BUILD)/completion/_sluice
+	install -D -m644 -t $(SHARE)/doc/sluice conf/sluice.yaml conf/minimal.yaml README.md LICENSE
+	[ -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.yaml ] || \
+		install -D -m640 conf/minimal.yaml $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.yaml
+
 clean:
 	rm -rf $(OUT)
 
 -include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench clang-19) $(VARIANTS) -name '*.d' 2>/dev/null)
 
-.PHONY: all run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins bench-bins tests \
+.PHONY: all install run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins bench-bins tests \
 	bpf-limits test fuzz bench lint
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice: the command line of the packet plane. table.c has its commands, here is how one is found. */
-#include <errno.h>
 #include <getopt.h> /* optind */
 #include <stdio.h>
 #include <string.h>
 
-#include "edge/edge.h"
 #include "loader/command.h"
 
 static void usage(FILE *to)
@@ -22,10 +20,15 @@ static void usage(FILE *to)
 
 static void help(const struct command *c)
 {
+	uint64_t accepted = c->options;
+
 	command_usage(c, "usage: sluice ", "       sluice ", stdout);
 	printf("%s\n", c->help);
-	for (const struct command_action *a = c->actions; a && a->name; a++)
-		printf("  %-8s %s\n", a->name, a->help);
+	for (const struct command_action *a = c->actions; a && a->name; a++) {
+		printf("  %s\n      %s\n", a->name, a->help);
+		accepted |= a->options;
+	}
+	cmdline_help(&command_options, accepted, stdout);
 }
 
 static enum status bad_usage(const struct command *c, const char *what, const char *arg)
@@ -33,40 +36,6 @@ static enum status bad_usage(const struct command *c, const char *what, const ch
 	fprintf(stderr, "sluice %s: %s%s%s\n", c->name, what, arg ? ": " : "", arg ? arg : "");
 	command_usage(c, "usage: sluice ", "       sluice ", stderr);
 	return STATUS_USAGE;
-}
-
-enum status command_fail(const struct error *err)
-{
-	fprintf(stderr, "sluice: %s\n", err->text);
-	return err->code == ENOENT ? STATUS_NOT_FOUND : STATUS_FAILED;
-}
-
-struct each {
-	int (*fn)(const char *name, void *arg);
-	void *arg;
-	size_t n;
-};
-
-static int count_and_call(const char *name, void *arg)
-{
-	struct each *e = arg;
-
-	e->n++;
-	return e->fn(name, e->arg);
-}
-
-int command_each(const struct options *o, int (*fn)(const char *name, void *arg), void *arg,
-		 struct error *err)
-{
-	struct each e = {fn, arg, 0};
-	int rc;
-
-	if (o->interface)
-		return fn(o->interface, arg);
-	rc = edge_each(count_and_call, &e, err);
-	if (rc == 0 && e.n == 0)
-		return error_set(err, ENOENT, "the guard is not attached to any interface");
-	return rc;
 }
 
 /* The action stands among the options. */

@@ -135,3 +135,21 @@ void cmdline_usage(const struct cmdline *c, uint64_t accepted, uint64_t required
 				o->arg ? o->arg : "");
 	}
 }
+
+void cmdline_help(const struct cmdline *c, uint64_t set, FILE *to)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		const struct cmdline_option *o = &c->options[i];
+		char letter[8] = "    ";
+		char name[64] = "";
+
+		if (!(set & 1ULL << i))
+			continue;
+		if (o->letter)
+			snprintf(letter, sizeof(letter), "-%c%s", o->letter, o->name ? ", " : "");
+		if (o->name)
+			snprintf(name, sizeof(name), "--%s", o->name);
+		fprintf(to, "  %s%s%s%s\n      %s\n", letter, name, o->arg ? " " : "",
+			o->arg ? o->arg : "", o->help);
+	}
+}

@@ -46,4 +46,7 @@ int cmdline_check(const struct cmdline *c, uint64_t given, uint64_t accepted, ui
 /* " [--interface IF] -c FILE" for a usage line: required rows first, the others in brackets. */
 void cmdline_usage(const struct cmdline *c, uint64_t accepted, uint64_t required, FILE *to);
 
+/* "  -i, --interface IF  This interface only.": a line for each row of the set. */
+void cmdline_help(const struct cmdline *c, uint64_t set, FILE *to);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluiced: start workers, then wait for signals. SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 reopens logs. */
 #include <errno.h>
-#include <getopt.h>
+#include <getopt.h> /* optind */
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "admin/admin.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/args.h"
 #include "daemon/assemble.h"
 #include "daemon/plane.h"
 #include "daemon/status.h"
@@ -267,37 +268,52 @@ static void stop(struct daemon *d)
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: sluiced -c FILE [-t]\n"
-	      "  -c FILE  configuration; served in the foreground until SIGTERM\n"
-	      "  -t       only check the configuration\n"
-	      "SIGTERM drains, SIGHUP reloads, SIGUSR1 reopens the logs. Exit status: 0 ended by a "
-	      "signal or checked, 1 "
-	      "failed, 2 usage.\n",
+	fputs("usage: sluiced", to);
+	cmdline_usage(&args_table, ARGS_ALL, ARGS_REQUIRED, to);
+	fputc('\n', to);
+	cmdline_help(&args_table, ARGS_ALL, to);
+	fputs("SIGTERM drains, SIGHUP reloads, SIGUSR1 reopens the logs. Exit status: 0 ended by a "
+	      "signal or checked, 1 failed, 2 usage.\n",
 	      to);
 	return status;
+}
+
+/* True when the command line says what to do; else *ret_status ends the process. */
+static bool read_args(int argc, char **argv, struct args *args, int *ret_status)
+{
+	struct error err = {0};
+	uint64_t given = 0;
+	int rc = cmdline_parse(&args_table, argc, argv, args, &given, &err);
+
+	if (rc == CMDLINE_HELP) {
+		*ret_status = usage(stdout, 0);
+		return false;
+	}
+	if (rc == CMDLINE_DONE)
+		rc = cmdline_check(&args_table, given, ARGS_ALL, ARGS_REQUIRED, &err);
+	if (rc == 0 && optind != argc)
+		rc = error_set(&err, EINVAL, "not expected: %s", argv[optind]);
+	if (rc == 0)
+		return true;
+	fprintf(stderr, "sluiced: %s\n", err.text);
+	*ret_status = usage(stderr, 2);
+	return false;
 }
 
 int main(int argc, char **argv)
 {
 	struct daemon d = {.generation = 1};
+	struct args args = {0};
 	struct error err = {0};
-	bool check = false;
 	sigset_t signals;
-	int opt;
+	int status;
 
-	while ((opt = getopt(argc, argv, "c:th")) != -1) {
-		if (opt == 'c')
-			d.path = optarg;
-		else if (opt == 't')
-			check = true;
-		else
-			return usage(opt == 'h' ? stdout : stderr, opt == 'h' ? 0 : 2);
-	}
-	if (!d.path || optind != argc)
-		return usage(stderr, 2);
+	if (!read_args(argc, argv, &args, &status))
+		return status;
+	d.path = args.file;
 	if (load(d.path, d.generation, &err, &d.current) < 0)
 		return 1;
-	if (check) {
+	if (args.check) {
 		assemble_free(d.current);
 		return 0;
 	}

@@ -117,6 +117,14 @@ static void usage(void **state)
 	fclose(to);
 	assert_string_equal(text, " --level low|high [--file FILE] [--json] [-t]");
 	free(text);
+	to = open_memstream(&text, &len);
+	assert_non_null(to);
+	cmdline_help(&table, 11, to);
+	fclose(to);
+	assert_string_equal(text, "  -f, --file FILE\n      A file.\n"
+				  "      --json\n      JSON.\n"
+				  "  -t\n      A letter only.\n");
+	free(text);
 }
 
 int main(void)
