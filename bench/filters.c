@@ -75,7 +75,7 @@ void filters_guard_policy(const struct policy *p)
 
 void filters_guard_port(uint16_t port, enum port_state state)
 {
-	struct port_value value = {state};
+	struct port_value value = {{state, state}};
 	uint32_t key = port;
 
 	map_set(guard->maps.ports, &key, &value);
@@ -84,7 +84,7 @@ void filters_guard_port(uint16_t port, enum port_state state)
 void filters_guard_allow(const char *network, uint32_t prefixlen)
 {
 	struct prefix4 key = {.prefixlen = prefixlen};
-	struct list_value value = {ORIGIN_OPERATOR};
+	struct list_value value = {0};
 
 	inet_pton(AF_INET, network, key.addr);
 	map_set(guard->maps.allow4, &key, &value);

@@ -20,30 +20,77 @@ struct prefix6 {
 	__u8 addr[16];
 };
 
-/* Who put an entry on a list: those of the file are replaced when the file is applied again, others stay. */
 /* For tests: another version's values, which grew. */
 #ifndef ABI_MORE
 #define ABI_MORE
 #endif
 
+/* Who put an entry on a list: those of the file are replaced when the file is applied again, others stay. */
 enum origin {
 	ORIGIN_OPERATOR, /* sluice deny add, or bpftool with a value of zeros */
 	ORIGIN_FILE,
-};
+} __attribute__((packed));
 
+/*
+ * A change of many entries is prepared entry by entry and counts as a whole, from the moment when the batch in state is
+ * committed: until then an entry that is being added does not count and one that is being removed does.
+ */
+enum stage {
+	STAGE_NONE,
+	STAGE_ADDING,
+	STAGE_REMOVING,
+	STAGE_CHANGING, /* next_origin, next_until and next_note take the place of the others */
+} __attribute__((packed));
+
+/*
+ * An entry of a list; all zeros: the operator's, for ever. It has an end when until is not 0; a packet that meets an entry which
+ * does not count any more is looked up among the shorter prefixes.
+ */
 struct list_value {
 	enum origin origin;
+	enum stage stage;
+	__u8 prefixlen; /* the key's, where until or stage is set; 0: not said */
+	enum origin next_origin;
+	__u32 until; /* seconds of CLOCK_MONOTONIC; 0: no end */
+	__u32 next_until;
+	__u16 note; /* key of notes; 0: none */
+	__u16 next_note;
 	ABI_MORE
 };
 
-/* ports: an array by port number. */
+/* notes: an array. Who put an entry on a list, and why; entries of one command share one. */
+#define NOTE_MAX 4096
+
+struct note {
+	char by[16];
+	char why[48];
+};
+
+enum batch {
+	BATCH_NONE,
+	BATCH_OPEN,	 /* entries are being staged */
+	BATCH_COMMITTED, /* they count; the stages are being cleared */
+};
+
+/*
+ * state: an array of one, mapped by who changes the policy. Its first eight bytes change in one store, so that a packet
+ * meets all of an old policy and its lists or all of a new one.
+ */
+struct state {
+	__u32 generation; /* of the policy: counts its changes; the lowest bit is the half in use */
+	enum batch batch;
+	__u32 expires; /* no entry ends before; seconds of CLOCK_MONOTONIC, 0: none has an end */
+	__u32 unused;
+};
+
+/* ports: an array by port number, each with both generations' states (the half in use: state.generation & 1). */
 enum port_state {
 	PORT_OPEN,	/* lists only */
 	PORT_PROTECTED, /* SYN gate (TCP) and token bucket, too */
-};
+} __attribute__((packed));
 
 struct port_value {
-	enum port_state state;
+	enum port_state state[2];
 };
 
 enum syn_mode {
@@ -52,7 +99,7 @@ enum syn_mode {
 	SYN_ALWAYS,
 };
 
-/* policy: an array of one. */
+/* policy: an array of two generations; key: state.generation & 1. */
 struct policy {
 	enum syn_mode syn_mode;
 	__u32 syn_threshold; /* SYNs a second, to protected ports, from all sources; SYN_AUTO */

@@ -6,31 +6,13 @@
 #include "bpf/acl.bpf.h"
 #include "bpf/bogus.bpf.h"
 #include "bpf/bucket.bpf.h"
+#include "bpf/clock.bpf.h"
 #include "bpf/maps.bpf.h"
 #include "bpf/parse.bpf.h"
 #include "bpf/stats.bpf.h"
 #include "bpf/syn.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* For tests: time stands where test_now says. */
-const volatile bool test_clock;
-__u64 test_now;
-
-/*
- * The coarse clock advances with the timer tick, 1 to 10 ms, and costs a third of the other. It does for buckets that are
- * deeper than two ticks: what they give is late by one tick at most, and never more in sum.
- */
-#define COARSE_DEPTH_NSEC 20000000ULL
-
-static __always_inline __u64 clock_now(const struct policy *rules)
-{
-	if (test_clock)
-		return test_now;
-	if (rules->interval && rules->interval * rules->burst < COARSE_DEPTH_NSEC)
-		return bpf_ktime_get_ns();
-	return bpf_ktime_get_coarse_ns();
-}
 
 static __always_inline enum reason parse(struct packet *p)
 {
@@ -59,20 +41,31 @@ static __always_inline bool is_protected(const struct packet *p)
 	if (!has_ports(p))
 		return false;
 	port = bpf_map_lookup_elem(&ports, &key);
-	return port && port->state == PORT_PROTECTED;
+	return port && port->state[p->generation & 1] == PORT_PROTECTED;
+}
+
+/* Which policy holds, in one load. */
+static __always_inline void meet_policy(struct packet *p)
+{
+	__u32 key = 0;
+	struct state *s = bpf_map_lookup_elem(&state, &key);
+	__u64 both = s ? *(volatile __u64 *)s : 0;
+
+	__builtin_memcpy(&p->generation, &both, sizeof(both));
 }
 
 static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 {
 	enum reason reason = parse(p);
 	const struct policy *rules;
-	__u32 key = 0;
 	__u64 now;
+	__u32 key;
 
 	if (reason != REASON_PASSED)
 		return reason;
 	if (bogus_source(ctx, p))
 		return REASON_MARTIAN;
+	meet_policy(p);
 	if (acl_allowed(p))
 		return REASON_ALLOWED;
 	if (acl_denied(p))
@@ -85,6 +78,7 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 		if (reason != REASON_PASSED)
 			return reason;
 	}
+	key = p->generation & 1;
 	rules = bpf_map_lookup_elem(&policy, &key);
 	if (!rules || (!rules->syn_mode && !rules->interval) || !is_protected(p))
 		return REASON_PASSED;

@@ -25,18 +25,23 @@ DEFINE_LIST(allow6, prefix6);
 DEFINE_LIST(deny4, prefix4);
 DEFINE_LIST(deny6, prefix6);
 
-#define DEFINE_ARRAY(name, kind, n, value_type)                                                    \
+#define DEFINE_ARRAY(name, kind, n, value_type) DEFINE_FLAGGED(name, kind, 0, n, value_type)
+#define DEFINE_FLAGGED(name, kind, flags, n, value_type)                                           \
 	struct {                                                                                   \
 		__uint(type, kind);                                                                \
+		__uint(map_flags, flags);                                                          \
 		__uint(max_entries, n);                                                            \
 		__type(key, __u32);                                                                \
 		__type(value, value_type);                                                         \
 	} name SEC(".maps")
 
-DEFINE_ARRAY(policy, BPF_MAP_TYPE_ARRAY, 1, struct policy);
+DEFINE_FLAGGED(state, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, struct state);
+DEFINE_ARRAY(policy, BPF_MAP_TYPE_ARRAY, 2, struct policy);
 DEFINE_ARRAY(ports, BPF_MAP_TYPE_ARRAY, 65536, struct port_value);
 DEFINE_ARRAY(buckets, BPF_MAP_TYPE_ARRAY, BUCKET_SETS, struct bucket_set);
 DEFINE_ARRAY(syn_state, BPF_MAP_TYPE_ARRAY, 1, struct syn_state);
+
+DEFINE_ARRAY(notes, BPF_MAP_TYPE_ARRAY, NOTE_MAX, struct note); /* for people only */
 
 DEFINE_ARRAY(counters, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct counters);
 

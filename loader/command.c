@@ -4,13 +4,19 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "edge/edge.h"
+
+enum status command_status(const struct error *err)
+{
+	return err->code == ENOENT ? STATUS_NOT_FOUND : STATUS_FAILED;
+}
 
 enum status command_fail(const struct error *err)
 {
 	fprintf(stderr, "sluice: %s\n", err->text);
-	return err->code == ENOENT ? STATUS_NOT_FOUND : STATUS_FAILED;
+	return command_status(err);
 }
 
 struct each {
@@ -39,4 +45,40 @@ int command_each(const struct options *o, int (*fn)(const char *name, void *arg)
 	if (rc == 0 && e.n == 0)
 		return error_set(err, ENOENT, "the guard is not attached to any interface");
 	return rc;
+}
+
+struct open {
+	struct edges *edges;
+	struct error *err;
+};
+
+static int open_one(const char *name, void *arg)
+{
+	struct open *open = arg;
+	struct edges *e = open->edges;
+	void *grown = reallocarray(e->items, e->n + 1, sizeof(*e->items));
+	int rc;
+
+	if (!grown)
+		return error_sys(open->err, ENOMEM, "%s", name);
+	e->items = grown;
+	rc = edge_open(name, &e->items[e->n], open->err);
+	e->n += rc == 0;
+	return rc;
+}
+
+int command_open(const struct options *o, struct edges *ret, struct error *err)
+{
+	struct open open = {ret, err};
+
+	*ret = (struct edges){0};
+	return command_each(o, open_one, &open, err);
+}
+
+void edges_fini(struct edges *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		edge_close(&e->items[i]);
+	free(e->items);
+	*e = (struct edges){0};
 }

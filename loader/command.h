@@ -9,6 +9,7 @@
 #include "base/cmdline.h"
 #include "base/error.h"
 #include "conf/config.h"
+#include "edge/edge.h"
 
 /* Exit statuses; README.md says the same. */
 enum status {
@@ -26,6 +27,11 @@ struct options {
 	bool mode_given;
 	bool fix_sysctl;
 	bool json;
+	uint64_t ttl; /* nanoseconds; 0: for ever */
+	const char *note;
+	const char *by;
+	const char *input;  /* a file of addresses, "-": standard input; NULL: none */
+	const char *origin; /* entries of "operator" or "file"; NULL: of both */
 	const char *family; /* "deny" or "allow" for the list commands */
 	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
 	char **args;	    /* behind the action */
@@ -39,6 +45,11 @@ enum command_option {
 	OPTION_MODE,
 	OPTION_FIX_SYSCTL,
 	OPTION_JSON,
+	OPTION_TTL,
+	OPTION_NOTE,
+	OPTION_BY,
+	OPTION_FILE,
+	OPTION_ORIGIN,
 	OPTION_COUNT,
 };
 
@@ -82,8 +93,19 @@ enum status cmd_stats(const struct options *o);
 enum status cmd_list(const struct options *o);
 enum status cmd_check(const struct options *o);
 
-/* Print "sluice: ..." and give the status that goes with the error. */
+/* The status that goes with an error; command_fail prints "sluice: ..." before. */
+enum status command_status(const struct error *err);
 enum status command_fail(const struct error *err);
+
+/* The attached interfaces that a command is about. */
+struct edges {
+	struct edge *items;
+	size_t n;
+};
+
+/* --interface, or all that are attached; -ENOENT: there is none. Free by edges_fini, also when it failed. */
+int command_open(const struct options *o, struct edges *ret, struct error *err);
+void edges_fini(struct edges *e);
 
 /* Call fn for --interface, or for every attached interface; -ENOENT when there is none. */
 int command_each(const struct options *o, int (*fn)(const char *name, void *arg), void *arg,

@@ -191,6 +191,7 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 	else
 		printf("%s: attached, %s mode, since %s\n", e->name, mode_names[s->mode], since);
 	printf("  program     %" PRIu32 " (link %" PRIu32 ")\n", s->program_id, s->link_id);
+	printf("  generation  %" PRIu32 "\n", s->generation);
 	printf("  lists       %zu allowed, %zu denied\n", count(e, EDGE_ALLOW),
 	       count(e, EDGE_DENY));
 	printf("  syn_flood   %s", syn_names[p->syn_mode % 3]);
@@ -208,10 +209,11 @@ static json_t *json_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
 
-	return json_pack("{s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I}",
-			 "interface", e->name, "attached", s->attached, "mode", mode_names[s->mode],
-			 "program_id", (json_int_t)s->program_id, "link_id", (json_int_t)s->link_id,
-			 "since", (json_int_t)(s->loaded_at / NSEC_PER_SEC), "allowed",
+	return json_pack("{s:s, s:I, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I}",
+			 "interface", e->name, "generation", (json_int_t)s->generation, "attached",
+			 s->attached, "mode", mode_names[s->mode], "program_id",
+			 (json_int_t)s->program_id, "link_id", (json_int_t)s->link_id, "since",
+			 (json_int_t)(s->loaded_at / NSEC_PER_SEC), "allowed",
 			 (json_int_t)count(e, EDGE_ALLOW), "denied",
 			 (json_int_t)count(e, EDGE_DENY), "syn_mode", syn_names[p->syn_mode % 3],
 			 "syn_threshold", (json_int_t)p->syn_threshold, "rate",

@@ -1,202 +1,351 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sluice deny and allow: add, del, list, flush. */
+/* sluice deny and allow: add, del, flush; list, count, test, export. */
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "conf/cidr.h"
 #include "edge/edge.h"
 #include "edge/lists.h"
+#include "loader/addresses.h"
 #include "loader/command.h"
 
 static const char *const origins[] = {"operator", "file"};
 
-struct visit {
-	enum edge_list list;
-	const char *name; /* "deny", "allow" */
-	const struct conf_cidr *cidrs;
-	size_t n;
-	struct error err;
-	json_t *json; /* NULL: text */
-};
-
-static void changed(const struct edge *e, struct visit *v, const char *verb, size_t n)
-{
-	if (v->json)
-		json_array_append_new(v->json, json_pack("{s:s, s:s, s:I}", "interface", e->name,
-							 "list", v->name, verb, (json_int_t)n));
-	else
-		printf("%s: %s: %zu %s\n", e->name, v->name, n, verb);
-}
-
-static const struct edge_entry *find(const struct edge_entries *entries,
-				     const struct conf_cidr *cidr)
-{
-	for (size_t i = 0; i < entries->n; i++)
-		if (conf_cidr_compare(&entries->items[i].cidr, cidr) == 0)
-			return &entries->items[i];
-	return NULL;
-}
-
-/* All or none: on failure what was there before is there again, a file's entry as the file's. */
-static int add(const struct edge *e, struct visit *v)
-{
-	_cleanup_(edge_entries_fini) struct edge_entries before = {0};
-	int rc = edge_list_read(e, v->list, &before, &v->err);
-	size_t i = 0;
-
-	while (rc == 0 && i < v->n) {
-		rc = edge_list_add(e, v->list, &v->cidrs[i], ORIGIN_OPERATOR, &v->err);
-		i += rc == 0;
-	}
-	if (rc == 0)
-		changed(e, v, "added", v->n);
-	while (rc < 0 && i--) {
-		const struct edge_entry *old = find(&before, &v->cidrs[i]);
-
-		if (old)
-			edge_list_add(e, v->list, &old->cidr, old->origin, NULL);
-		else
-			edge_list_del(e, v->list, &v->cidrs[i], NULL);
-	}
-	return rc;
-}
-
-/* All or none: what is not on the list is found before anything is removed. */
-static int del(const struct edge *e, struct visit *v)
-{
-	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
-	int rc = edge_list_read(e, v->list, &entries, &v->err);
-
-	for (size_t i = 0; rc == 0 && i < v->n; i++) {
-		char text[CONF_CIDR_TEXT];
-
-		if (find(&entries, &v->cidrs[i]))
-			continue;
-		conf_cidr_format(&v->cidrs[i], text);
-		rc = error_set(&v->err, ENOENT, "%s is not on the %s list of %s", text, v->name,
-			       e->name);
-	}
-	for (size_t i = 0; rc == 0 && i < v->n; i++)
-		rc = edge_list_del(e, v->list, &v->cidrs[i], &v->err);
-	if (rc == 0)
-		changed(e, v, "removed", v->n);
-	return rc;
-}
-
-static int list(const struct edge *e, struct visit *v)
-{
-	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
-	int rc = edge_list_read(e, v->list, &entries, &v->err);
-	json_t *array = v->json ? json_array() : NULL;
-
-	for (size_t i = 0; i < entries.n; i++) {
-		const char *origin = origins[entries.items[i].origin == ORIGIN_FILE];
-		char text[CONF_CIDR_TEXT];
-
-		conf_cidr_format(&entries.items[i].cidr, text);
-		if (array)
-			json_array_append_new(
-				array, json_pack("{s:s, s:s}", "prefix", text, "origin", origin));
-		else
-			printf("%-16s %-43s %s\n", e->name, text, origin);
-	}
-	if (v->json)
-		json_array_append_new(v->json, json_pack("{s:s, s:s, s:o}", "interface", e->name,
-							 "list", v->name, "entries", array));
-	return rc;
-}
-
-static int flush(const struct edge *e, struct visit *v)
-{
-	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
-	int rc = edge_list_read(e, v->list, &entries, &v->err);
-
-	for (size_t i = 0; rc == 0 && i < entries.n; i++) {
-		rc = edge_list_del(e, v->list, &entries.items[i].cidr, &v->err);
-		if (rc == -ENOENT)
-			rc = 0;
-	}
-	if (rc == 0)
-		changed(e, v, "removed", entries.n);
-	return rc;
-}
-
-static const struct action {
-	const char *name;
-	int (*run)(const struct edge *e, struct visit *v);
-	bool changes;
-} actions[] = {
-	{"add", add, true},
-	{"del", del, true},
-	{"list", list, false},
-	{"flush", flush, true},
-};
-
 struct call {
-	const struct action *action;
-	struct visit visit;
+	const struct options *o;
+	enum edge_list list;
+	struct addresses addresses; /* of the arguments and of --file */
+	struct edges edges;
+	struct error err;
+	json_t *json;	/* NULL: text */
+	bool not_found; /* sluice deny test: an address is not on the list */
 };
 
-static int visit(const char *name, void *arg)
+/* Who runs this: the user behind sudo, too. */
+static const char *whoami(void)
 {
-	struct call *c = arg;
-	struct edge e;
-	int rc = edge_open(name, &e, &c->visit.err);
+	const char *name = getenv("SUDO_USER");
+	const struct passwd *user = name ? NULL : getpwuid(getuid());
 
+	return name ? name : user ? user->pw_name : "unknown";
+}
+
+static int add(struct call *c, struct edge_batch *b)
+{
+	uint64_t now = clock_mono() / NSEC_PER_SEC;
+	struct edge_entry entry = {.origin = ORIGIN_OPERATOR};
+	int rc = 0;
+
+	/* The second that has begun is not counted. */
+	if (c->o->ttl)
+		entry.until = (uint32_t)(now + 1 + (c->o->ttl + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
+	if (c->o->note || c->o->by)
+		rc = edge_note_make(b->edge, c->o->by ? c->o->by : whoami(),
+				    c->o->note ? c->o->note : "", &entry.note, &c->err);
+	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++) {
+		entry.cidr = c->addresses.items[i];
+		rc = edge_list_add(b, c->list, &entry, &c->err);
+	}
+	return rc;
+}
+
+static int del(struct call *c, struct edge_batch *b)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++)
+		rc = edge_list_del(b, c->list, &c->addresses.items[i], &c->err);
+	return rc;
+}
+
+static int flush(struct call *c, struct edge_batch *b)
+{
+	_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
+	int rc = edge_list_read(b->edge, c->list, &entries, &c->err);
+
+	for (size_t i = 0; rc == 0 && i < entries.n; i++)
+		rc = edge_list_del(b, c->list, &entries.items[i].cidr, &c->err);
+	return rc;
+}
+
+static const struct change {
+	const char *name;
+	const char *done;
+	int (*stage)(struct call *c, struct edge_batch *b);
+} changes[] = {{"add", "added", add}, {"del", "removed", del}, {"flush", "removed", flush}, {0}};
+
+static void report(struct call *c, const struct edge *e, const char *done, size_t n)
+{
+	if (c->json)
+		json_array_append_new(c->json,
+				      json_pack("{s:s, s:s, s:I}", "interface", e->name, "list",
+						c->o->family, done, (json_int_t)n));
+	else
+		printf("%s: %s: %zu %s\n", e->name, c->o->family, n, done);
+}
+
+/* Stage it everywhere, then let it count everywhere: a failure leaves all lists as they were. */
+static int run_change(struct call *c, const struct change *change)
+{
+	struct edge_batch *batches = calloc(c->edges.n + 1, sizeof(*batches));
+	int rc = batches ? 0 : error_sys(&c->err, ENOMEM, "lists");
+	size_t begun = 0;
+
+	while (rc == 0 && begun < c->edges.n) {
+		struct edge_batch *b = &batches[begun];
+
+		rc = edge_sweep(&c->edges.items[begun], &c->err);
+		if (rc >= 0)
+			rc = edge_batch_begin(b, &c->edges.items[begun], &c->err);
+		if (rc < 0)
+			break;
+		begun++;
+		rc = change->stage(c, b);
+	}
+	for (size_t i = 0; i < begun; i++) {
+		size_t n = batches[i].n;
+
+		if (rc < 0) {
+			edge_batch_abort(&batches[i]);
+			continue;
+		}
+		edge_batch_commit(&batches[i], false);
+		report(c, &c->edges.items[i], change->done, n);
+	}
+	free(batches);
+	return rc;
+}
+
+static bool holds(const struct conf_cidr *outer, const struct conf_cidr *inner)
+{
+	size_t bytes = outer->prefixlen / 8;
+	uint8_t mask = (uint8_t)(0xff00 >> outer->prefixlen % 8);
+
+	if (outer->family != inner->family || outer->prefixlen > inner->prefixlen ||
+	    memcmp(outer->addr, inner->addr, bytes) != 0)
+		return false;
+	return !mask || ((outer->addr[bytes] ^ inner->addr[bytes]) & mask) == 0;
+}
+
+/* Whether the filters of the command line let an entry through: within a named prefix, or holding it. */
+static bool wanted(const struct call *c, const struct edge_entry *entry)
+{
+	if (c->o->origin && strcmp(c->o->origin, origins[entry->origin == ORIGIN_FILE]) != 0)
+		return false;
+	for (size_t i = 0; i < c->addresses.n; i++)
+		if (holds(&c->addresses.items[i], &entry->cidr) ||
+		    holds(&entry->cidr, &c->addresses.items[i]))
+			return true;
+	return c->addresses.n == 0;
+}
+
+static uint64_t seconds_left(const struct edge_entry *entry)
+{
+	uint64_t now = clock_mono() / NSEC_PER_SEC;
+
+	return entry->until > now ? entry->until - now : 0;
+}
+
+static json_t *entry_json(const struct edge *e, const struct edge_entry *entry)
+{
+	char text[CONF_CIDR_TEXT];
+	struct note note;
+	json_t *all;
+
+	conf_cidr_format(&entry->cidr, text);
+	all = json_pack("{s:s, s:s}", "prefix", text, "origin",
+			origins[entry->origin == ORIGIN_FILE]);
+	if (entry->until)
+		json_object_set_new(all, "expires_in",
+				    json_integer((json_int_t)seconds_left(entry)));
+	edge_note_read(e, entry->note, &note);
+	if (*note.by)
+		json_object_set_new(all, "by", json_string(note.by));
+	if (*note.why)
+		json_object_set_new(all, "why", json_string(note.why));
+	return all;
+}
+
+static void print_note(const struct edge *e, const struct edge_entry *entry)
+{
+	struct note note;
+
+	edge_note_read(e, entry->note, &note);
+	if (entry->until)
+		printf("  ends in %" PRIu64 "s", seconds_left(entry));
+	if (*note.by)
+		printf("  %s%s%s", note.by, *note.why ? ": " : "", note.why);
+	putchar('\n');
+}
+
+static int list(struct call *c, const struct edge *e, const struct edge_entries *entries)
+{
+	json_t *array = c->json ? json_array() : NULL;
+
+	for (size_t i = 0; i < entries->n; i++) {
+		const struct edge_entry *entry = &entries->items[i];
+		char text[CONF_CIDR_TEXT];
+
+		if (!wanted(c, entry))
+			continue;
+		if (array) {
+			json_array_append_new(array, entry_json(e, entry));
+			continue;
+		}
+		conf_cidr_format(&entry->cidr, text);
+		printf("%-16s %-43s %-8s", e->name, text, origins[entry->origin == ORIGIN_FILE]);
+		print_note(e, entry);
+	}
+	if (c->json)
+		json_array_append_new(c->json, json_pack("{s:s, s:s, s:o}", "interface", e->name,
+							 "list", c->o->family, "entries", array));
+	return 0;
+}
+
+static int count(struct call *c, const struct edge *e, const struct edge_entries *entries)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < entries->n; i++)
+		n += wanted(c, &entries->items[i]);
+	report(c, e, "entries", n);
+	return 0;
+}
+
+/* As a file that deny: - file: and --file take. */
+static int export(struct call *c, const struct edge *e, const struct edge_entries *entries)
+{
+	for (size_t i = 0; i < entries->n; i++) {
+		const struct edge_entry *entry = &entries->items[i];
+		char text[CONF_CIDR_TEXT];
+
+		if (!wanted(c, entry))
+			continue;
+		conf_cidr_format(&entry->cidr, text);
+		printf("%-43s #", text);
+		print_note(e, entry);
+	}
+	return 0;
+}
+
+/* The longest prefix that holds the address; NULL: none does. */
+static const struct edge_entry *match(const struct edge_entries *entries,
+				      const struct conf_cidr *address)
+{
+	const struct edge_entry *best = NULL;
+
+	for (size_t i = 0; i < entries->n; i++) {
+		const struct edge_entry *entry = &entries->items[i];
+
+		if (holds(&entry->cidr, address) &&
+		    (!best || entry->cidr.prefixlen > best->cidr.prefixlen))
+			best = entry;
+	}
+	return best;
+}
+
+static int test(struct call *c, const struct edge *e, const struct edge_entries *entries)
+{
+	for (size_t i = 0; i < c->addresses.n; i++) {
+		const struct edge_entry *found = match(entries, &c->addresses.items[i]);
+		char address[CONF_CIDR_TEXT];
+		char prefix[CONF_CIDR_TEXT];
+
+		conf_cidr_format(&c->addresses.items[i], address);
+		c->not_found |= !found;
+		if (c->json) {
+			json_array_append_new(
+				c->json,
+				json_pack("{s:s, s:s, s:s, s:b, s:o}", "interface", e->name, "list",
+					  c->o->family, "address", address, "listed", found != NULL,
+					  "entry", found ? entry_json(e, found) : json_null()));
+			continue;
+		}
+		if (!found) {
+			printf("%-16s %s is not on the %s list\n", e->name, address, c->o->family);
+			continue;
+		}
+		conf_cidr_format(&found->cidr, prefix);
+		printf("%-16s %s is on the %s list by %s, %s", e->name, address, c->o->family,
+		       prefix, origins[found->origin == ORIGIN_FILE]);
+		print_note(e, found);
+	}
+	return 0;
+}
+
+static const struct view {
+	const char *name;
+	int (*show)(struct call *c, const struct edge *e, const struct edge_entries *entries);
+} views[] = {{"list", list}, {"count", count}, {"export", export}, {"test", test}, {0}};
+
+static int run_view(struct call *c, const struct view *view)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->edges.n; i++) {
+		_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
+
+		rc = edge_list_read(&c->edges.items[i], c->list, &entries, &c->err);
+		if (rc == 0)
+			rc = view->show(c, &c->edges.items[i], &entries);
+	}
+	return rc;
+}
+
+static int run(struct call *c)
+{
+	const struct change *change = changes;
+	const struct view *view = views;
+	_cleanup_close_ int lock = -1;
+	int rc;
+
+	while (change->name && strcmp(change->name, c->o->action) != 0)
+		change++;
+	while (view->name && strcmp(view->name, c->o->action) != 0)
+		view++;
+	if (change->name) {
+		lock = edge_lock(&c->err);
+		if (lock < 0)
+			return lock;
+	}
+	rc = command_open(c->o, &c->edges, &c->err);
 	if (rc < 0)
 		return rc;
-	rc = c->action->run(&e, &c->visit);
-	edge_close(&e);
-	return rc;
-}
-
-static enum status parse(const struct options *o, struct conf_cidr *out)
-{
-	for (size_t i = 0; i < o->n_args; i++) {
-		const char *why = conf_cidr_parse(slice_str(o->args[i]), &out[i]);
-
-		if (why) {
-			fprintf(stderr, "sluice %s: '%s' %s\n", o->family, o->args[i], why);
-			return STATUS_USAGE;
-		}
-	}
-	return STATUS_DONE;
+	return change->name ? run_change(c, change) : run_view(c, view);
 }
 
 enum status cmd_list(const struct options *o)
 {
-	_cleanup_free_ struct conf_cidr *cidrs = calloc(o->n_args + 1, sizeof(*cidrs));
-	_cleanup_close_ int lock = -1;
-	struct call c = {0};
-	int rc;
-
-	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-		if (strcmp(o->action, actions[i].name) == 0)
-			c.action = &actions[i];
-	if (!c.action || !cidrs)
-		return STATUS_FAILED;
-	if (parse(o, cidrs) != STATUS_DONE)
-		return STATUS_USAGE;
-	c.visit = (struct visit){
+	struct call c = {
+		.o = o,
 		.list = strcmp(o->family, "deny") == 0 ? EDGE_DENY : EDGE_ALLOW,
-		.name = o->family,
-		.cidrs = cidrs,
-		.n = o->n_args,
 		.json = o->json ? json_array() : NULL,
 	};
-	if (c.action->changes) {
-		lock = edge_lock(&c.visit.err);
-		if (lock < 0)
-			return command_fail(&c.visit.err);
+	int rc = addresses_read(o, &c.addresses, &c.err);
+
+	if (rc < 0) {
+		fprintf(stderr, "sluice %s: %s\n", o->family, c.err.text);
+	} else {
+		rc = run(&c);
+		if (rc == 0 && c.json) {
+			json_dumpf(c.json, stdout, JSON_INDENT(2));
+			putchar('\n');
+		}
+		if (rc < 0)
+			command_fail(&c.err);
 	}
-	rc = command_each(o, visit, &c, &c.visit.err);
-	if (rc == 0 && c.visit.json) {
-		json_dumpf(c.visit.json, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	json_decref(c.visit.json);
-	return rc < 0 ? command_fail(&c.visit.err) : STATUS_DONE;
+	json_decref(c.json);
+	addresses_fini(&c.addresses);
+	edges_fini(&c.edges);
+	if (rc == 0 && c.not_found)
+		return STATUS_NOT_FOUND;
+	if (rc == -EINVAL)
+		return STATUS_USAGE;
+	return rc < 0 ? command_status(&c.err) : STATUS_DONE;
 }

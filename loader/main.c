@@ -76,7 +76,7 @@ static enum status run(const struct command *c, int argc, char **argv)
 	}
 	o.args = argv + optind;
 	o.n_args = (size_t)(argc - optind);
-	if (o.n_args < min)
+	if (o.n_args < min && !o.input)
 		return bad_usage(c, "an argument is missing", NULL);
 	if (o.n_args > max)
 		return bad_usage(c, "not expected", o.args[max]);

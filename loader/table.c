@@ -3,6 +3,8 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "conf/schema.h"
 #include "loader/command.h"
 
 static const char *parse_interface(const char *value, void *out)
@@ -29,6 +31,25 @@ static const char *parse_mode(const char *value, void *out)
 	return "no such mode";
 }
 
+static const char *parse_ttl(const char *value, void *out)
+{
+	struct options *o = out;
+
+	if (!conf_parse_duration(slice_str(value), &o->ttl) || o->ttl == 0 ||
+	    o->ttl / NSEC_PER_SEC > UINT32_MAX / 2)
+		return "not a duration such as 30s, 10m or 24h";
+	return NULL;
+}
+
+static const char *parse_origin(const char *value, void *out)
+{
+	struct options *o = out;
+
+	o->origin = value;
+	return strcmp(value, "operator") == 0 || strcmp(value, "file") == 0 ? NULL
+									    : "no such origin";
+}
+
 #define AT(member) .offset = offsetof(struct options, member)
 
 static const struct cmdline_option options[OPTION_COUNT] = {
@@ -42,16 +63,36 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 			       .help = "Set what the SYN gate needs of the kernel's settings, "
 				       "instead of only naming it."},
 	[OPTION_JSON] = {"json", 'j', NULL, AT(json), .help = "Print JSON, for scripts."},
+	[OPTION_TTL] = {"ttl", 't', "DURATION", .parse = parse_ttl,
+			.help = "The entries end after this time: 30s, 10m, 24h."},
+	[OPTION_NOTE] = {"note", 'n', "TEXT", AT(note),
+			 .help = "Why the entries are there; 47 bytes are kept."},
+	[OPTION_BY] = {"by", 'b', "WHO", AT(by),
+		       .help = "Who put them there, instead of the user who runs this."},
+	[OPTION_FILE] = {"file", 'F', "FILE", AT(input),
+			 .help = "Also the addresses in FILE, one a line, '#' comments; '-' is "
+				 "standard input."},
+	[OPTION_ORIGIN] = {"origin", 'o', "operator|file", .parse = parse_origin,
+			   .help = "Only entries that were put there by hand, or by the "
+				   "configuration file."},
 };
 
 const struct cmdline command_options = {options, OPTION_COUNT};
 
-#define ANY SIZE_MAX
+#define ANY	SIZE_MAX
+
+#define FILTERS (OPTION(FILE) | OPTION(ORIGIN))
 
 static const struct command_action list_actions[] = {
-	{"add", "ADDRESS...", 1, ANY, 0, "Put addresses and prefixes on the list: all or none."},
-	{"del", "ADDRESS...", 1, ANY, 0, "Take them off the list: all or none."},
-	{"list", "", 0, 0, 0, "Print the list and who put each entry there."},
+	{"add", "ADDRESS...", 1, ANY, OPTION(TTL) | OPTION(NOTE) | OPTION(BY) | OPTION(FILE),
+	 "Put addresses and prefixes on the list: all or none."},
+	{"del", "ADDRESS...", 1, ANY, OPTION(FILE), "Take them off the list: all or none."},
+	{"list", "[ADDRESS...]", 0, ANY, FILTERS,
+	 "Print the list, or what lies in or around the addresses."},
+	{"count", "[ADDRESS...]", 0, ANY, FILTERS, "How many entries that are."},
+	{"export", "[ADDRESS...]", 0, ANY, FILTERS, "Print them as --file takes them."},
+	{"test", "ADDRESS...", 1, ANY, OPTION(FILE),
+	 "Whether addresses are on the list, and by which entry; exit status 3: one is not."},
 	{"flush", "", 0, 0, 0, "Take everything off the list."},
 	{0},
 };

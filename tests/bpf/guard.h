@@ -129,7 +129,7 @@ static inline void policy_set(struct policy policy)
 static inline void port_protect(uint16_t number)
 {
 	uint32_t key = number;
-	struct port_value value = {PORT_PROTECTED};
+	struct port_value value = {{PORT_PROTECTED, PORT_PROTECTED}};
 
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.ports), &key, &value, 0), 0);
 }
@@ -137,7 +137,7 @@ static inline void port_protect(uint16_t number)
 static inline void list_add(struct bpf_map *map, const char *addr, uint32_t prefixlen)
 {
 	struct prefix6 key = {.prefixlen = prefixlen};
-	struct list_value value = {ORIGIN_OPERATOR};
+	struct list_value value = {0};
 
 	assert_int_equal(inet_pton(strchr(addr, ':') ? AF_INET6 : AF_INET, addr, key.addr), 1);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &key, &value, 0), 0);

@@ -61,11 +61,13 @@ def test_bpftool_edits_and_shows(bed):
     bed.attach()
     deny4 = PINS / bed.interface / "deny4"
     bpftool("map", "update", "pinned", deny4, "key", "32", "0", "0", "0", "10", "7", "0", "2",
-            "value", "0", "0", "0", "0")
+            "value", *16 * ["0"])
     assert not bed.ping()
     dump = json.loads(bpftool("-j", "map", "dump", "pinned", deny4).stdout)
     assert dump[0]["formatted"] == {"key": {"prefixlen": 32, "addr": [10, 7, 0, 2]},
-                                    "value": {"origin": "ORIGIN_OPERATOR"}}
+                                    "value": {"origin": "ORIGIN_OPERATOR", "stage": "STAGE_NONE", "prefixlen": 0,
+                                              "next_origin": "ORIGIN_OPERATOR", "until": 0, "next_until": 0,
+                                              "note": 0, "next_note": 0}}
     bpftool("map", "delete", "pinned", deny4, "key", "32", "0", "0", "0", "10", "7", "0", "2")
     assert bed.ping()
     policy = json.loads(bpftool("-j", "map", "dump", "pinned", PINS / bed.interface / "policy").stdout)

@@ -40,6 +40,11 @@ static bool number(struct slice text, const struct unit *units, uint64_t *ret)
 	return false;
 }
 
+bool conf_parse_duration(struct slice text, uint64_t *ret)
+{
+	return number(text, durations, ret);
+}
+
 static void parse_number(struct conf_parse *p, const struct conf_option *o,
 			 const struct conf_node *node, struct slice text, uint64_t *ret)
 {

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "edge/batch.h"
 #include "edge/edge.h"
 #include "edge/sysctl.h"
 #include "metrics/metrics.h"
@@ -81,6 +82,26 @@ void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 	}
 }
 
+/* Take entries that have ended off the lists of an interface. */
+static void sweep(const char *name)
+{
+	_cleanup_close_ int lock = -1;
+	struct error err = {0};
+	struct edge e;
+	int n;
+
+	if (!edge_sweep_due(name))
+		return;
+	lock = edge_lock(&err);
+	n = lock < 0 ? lock : edge_open(name, &e, &err);
+	if (n == 0) {
+		n = edge_sweep(&e, &err);
+		edge_close(&e);
+	}
+	if (n < 0)
+		log_warn("packet plane: %s", err.text);
+}
+
 void plane_watch(struct plane *p, const struct config *cfg)
 {
 	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++) {
@@ -90,6 +111,7 @@ void plane_watch(struct plane *p, const struct config *cfg)
 		char name[IF_NAMESIZE];
 
 		interface_name(cfg, i, name);
+		sweep(name);
 		p->seen[i] = if_nametoindex(name);
 		if (p->seen[i] == before)
 			continue;

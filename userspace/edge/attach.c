@@ -169,24 +169,27 @@ static int pin_maps(const struct guard *g, const char *name, struct error *err)
 	return pin(name, "program", bpf_program__fd(g->progs.sluice_guard), err);
 }
 
+/* Before anything is pinned. */
+static int apply(const struct guard *g, const char *name, const struct config *cfg,
+		 struct error *err)
+{
+	struct edge e;
+	int rc = edge_open_object(name, g->obj, &e, err);
+
+	if (rc < 0)
+		return rc;
+	rc = edge_apply(&e, cfg, err);
+	edge_close(&e);
+	return rc;
+}
+
 static int build(const struct guard *g, const char *name, unsigned int ifindex,
 		 enum conf_xdp_mode mode, const struct config *cfg, struct error *err)
 {
-	struct edge e = {
-		.allow4 = bpf_map__fd(g->maps.allow4),
-		.allow6 = bpf_map__fd(g->maps.allow6),
-		.deny4 = bpf_map__fd(g->maps.deny4),
-		.deny6 = bpf_map__fd(g->maps.deny6),
-		.policy = bpf_map__fd(g->maps.policy),
-		.ports = bpf_map__fd(g->maps.ports),
-		.counters = bpf_map__fd(g->maps.counters),
-	};
 	_cleanup_close_ int link = -1;
 	char path[EDGE_PATH];
-	int rc;
+	int rc = cfg ? apply(g, name, cfg, err) : 0;
 
-	snprintf(e.name, sizeof(e.name), "%s", name);
-	rc = cfg ? edge_apply(&e, cfg, err) : 0;
 	if (rc < 0)
 		return rc;
 	edge_path(path, EDGE_DIR_NEW, name, NULL);

@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -14,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bpf/guard.skel.h"
+#include "edge/batch.h"
 #include "edge/lists.h"
 #include "edge/pin.h"
 
@@ -21,44 +24,84 @@
 
 DEFINE_CLEANUP(struct guard *, guard__destroy)
 
-void edge_close(struct edge *e)
-{
-	const int fds[] = {e->link,  e->allow4, e->allow6, e->deny4,
-			   e->deny6, e->policy, e->ports,  e->counters};
+static const struct {
+	const char *name;
+	size_t offset;
+} maps[] = {
+#define EDGE_MAP(map) {#map, offsetof(struct edge, map)},
+	EDGE_MAPS(EDGE_MAP)
+#undef EDGE_MAP
+};
 
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+#define N_MAPS (sizeof(maps) / sizeof(maps[0]))
+
+static int *map_of(struct edge *e, size_t i)
+{
+	return (int *)((char *)e + maps[i].offset);
 }
 
-static int open_maps(struct edge *e, const struct guard *g, struct error *err)
+static void start(struct edge *e, const char *name)
 {
-	const struct {
-		const struct bpf_map *model;
-		int *fd;
-	} maps[] = {
-		{g->maps.allow4, &e->allow4},	  {g->maps.allow6, &e->allow6},
-		{g->maps.deny4, &e->deny4},	  {g->maps.deny6, &e->deny6},
-		{g->maps.policy, &e->policy},	  {g->maps.ports, &e->ports},
-		{g->maps.counters, &e->counters},
-	};
+	*e = (struct edge){.link = -1};
+	snprintf(e->name, sizeof(e->name), "%s", name);
+	for (size_t i = 0; i < N_MAPS; i++)
+		*map_of(e, i) = -1;
+}
 
-	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-		int fd = edge_get_map(e->name, g->obj, maps[i].model, err);
+void edge_close(struct edge *e)
+{
+	if (e->shared)
+		munmap(e->shared, sizeof(*e->shared));
+	if (e->link >= 0)
+		close(e->link);
+	for (size_t i = 0; i < N_MAPS; i++)
+		if (*map_of(e, i) >= 0)
+			close(*map_of(e, i));
+}
+
+/* Take each map of the object's that the pins, or the object itself, have; map the state. */
+static int open_maps(struct edge *e, const struct bpf_object *obj, bool pinned, struct error *err)
+{
+	void *shared;
+
+	for (size_t i = 0; i < N_MAPS; i++) {
+		const struct bpf_map *model = bpf_object__find_map_by_name(obj, maps[i].name);
+		int fd = pinned ? edge_get_map(e->name, obj, model, err)
+				: fcntl(bpf_map__fd(model), F_DUPFD_CLOEXEC, 0);
 
 		if (fd < 0)
-			return fd;
-		*maps[i].fd = fd;
+			return pinned ? fd : error_sys(err, errno, "%s: %s", e->name, maps[i].name);
+		*map_of(e, i) = fd;
 	}
+	shared = mmap(NULL, sizeof(*e->shared), PROT_READ | PROT_WRITE, MAP_SHARED, e->state, 0);
+	if (shared == MAP_FAILED)
+		return error_sys(err, errno, "%s: state", e->name);
+	e->shared = shared;
 	return 0;
+}
+
+int edge_open_object(const char *name, const struct bpf_object *obj, struct edge *ret,
+		     struct error *err)
+{
+	struct edge e;
+	int rc;
+
+	start(&e, name);
+	rc = open_maps(&e, obj, false, err);
+	if (rc < 0)
+		edge_close(&e);
+	else
+		*ret = e;
+	return rc;
 }
 
 int edge_open(const char *name, struct edge *ret, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
-	struct edge e = {{0}, -1, -1, -1, -1, -1, -1, -1, -1};
+	struct edge e;
 	int rc;
 
+	start(&e, name);
 	e.link = edge_get(name, "link");
 	if (e.link == -ENOENT)
 		return error_set(err, ENOENT, "%s is not attached", name);
@@ -66,9 +109,8 @@ int edge_open(const char *name, struct edge *ret, struct error *err)
 		return error_set(err, EPERM, "the packet plane needs root");
 	if (e.link < 0)
 		return error_sys(err, -e.link, "%s: pinned link", name);
-	snprintf(e.name, sizeof(e.name), "%s", name);
 	g = guard__open();
-	rc = g ? open_maps(&e, g, err)
+	rc = g ? open_maps(&e, g->obj, true, err)
 	       : error_sys(err, errno, "the packet program can't be opened");
 	if (rc < 0)
 		edge_close(&e);
@@ -77,19 +119,25 @@ int edge_open(const char *name, struct edge *ret, struct error *err)
 	return rc;
 }
 
-static int apply_ports(const struct edge *e, const struct conf_edge *conf, struct error *err)
+/* The ports of the generation to come; those of the one in use stay. */
+static int prepare_ports(const struct edge *e, const struct conf_edge *conf, uint32_t generation,
+			 struct error *err)
 {
 	_cleanup_free_ uint32_t *keys = calloc(N_PORTS, sizeof(*keys));
 	_cleanup_free_ struct port_value *values = calloc(N_PORTS, sizeof(*values));
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 	uint32_t n = N_PORTS;
+	uint32_t next;
 
 	if (!keys || !values)
 		return error_sys(err, ENOMEM, "%s: ports", e->name);
-	for (uint32_t i = 0; i < N_PORTS; i++)
-		keys[i] = i;
+	if (bpf_map_lookup_batch(e->ports, NULL, &next, keys, values, &n, &opts) < 0 &&
+	    errno != ENOENT)
+		return error_sys(err, errno, "%s: ports", e->name);
+	for (uint32_t i = 0; i < n; i++)
+		values[i].state[generation & 1] = PORT_OPEN;
 	for (size_t i = 0; i < conf->n_ports; i++)
-		values[conf->ports[i]].state = PORT_PROTECTED;
+		values[conf->ports[i]].state[generation & 1] = PORT_PROTECTED;
 	if (bpf_map_update_batch(e->ports, keys, values, &n, &opts) < 0)
 		return error_sys(err, errno, "%s: ports", e->name);
 	return 0;
@@ -113,33 +161,36 @@ static struct policy policy_of(const struct conf_edge *conf)
 	return p;
 }
 
-int edge_apply(const struct edge *e, const struct config *cfg, struct error *err)
+static int prepare(struct edge_batch *b, const struct config *cfg, struct error *err)
 {
 	const struct conf_edge *conf = &cfg->edge;
-	_cleanup_free_ bool *allowed = calloc(conf->allow.n + 1, sizeof(*allowed));
-	_cleanup_free_ bool *denied = calloc(conf->deny.n + 1, sizeof(*denied));
+	const struct edge *e = b->edge;
 	struct policy policy = policy_of(conf);
-	uint32_t key = 0;
-	int rc;
+	uint32_t generation = e->shared->generation + 1;
+	uint32_t key = generation & 1;
+	int rc = edge_list_follow_file(b, EDGE_ALLOW, &conf->allow, err);
 
-	if (!allowed || !denied)
-		return error_sys(err, ENOMEM, "%s: lists", e->name);
-	/* What may fail for want of room comes first, and is undone. */
-	rc = edge_list_add_file(e, EDGE_ALLOW, &conf->allow, allowed, err);
-	if (rc < 0)
-		return rc;
-	rc = edge_list_add_file(e, EDGE_DENY, &conf->deny, denied, err);
-	if (rc < 0) {
-		edge_list_undo_file(e, EDGE_ALLOW, &conf->allow, allowed, conf->allow.n);
-		return rc;
-	}
-	rc = apply_ports(e, conf, err);
+	if (rc == 0)
+		rc = edge_list_follow_file(b, EDGE_DENY, &conf->deny, err);
+	if (rc == 0)
+		rc = prepare_ports(e, conf, generation, err);
 	if (rc == 0 && bpf_map_update_elem(e->policy, &key, &policy, BPF_ANY) < 0)
 		rc = error_sys(err, errno, "%s: policy", e->name);
+	return rc;
+}
+
+int edge_apply(const struct edge *e, const struct config *cfg, struct error *err)
+{
+	struct edge_batch b;
+	int rc = edge_batch_begin(&b, e, err);
+
+	if (rc < 0)
+		return rc;
+	rc = prepare(&b, cfg, err);
 	if (rc == 0)
-		rc = edge_list_keep_file(e, EDGE_ALLOW, &conf->allow, err);
-	if (rc == 0)
-		rc = edge_list_keep_file(e, EDGE_DENY, &conf->deny, err);
+		edge_batch_commit(&b, true);
+	else
+		edge_batch_abort(&b);
 	return rc;
 }
 
@@ -152,13 +203,13 @@ static uint64_t wall_of_boot(uint64_t boot)
 int edge_status(const struct edge *e, struct edge_status *ret, struct error *err)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	struct edge_status s = {.mode = CONF_XDP_AUTO};
+	struct edge_status s = {.mode = CONF_XDP_AUTO, .generation = e->shared->generation};
 	struct bpf_link_info link = {0};
 	struct bpf_prog_info prog = {0};
 	uint32_t len = sizeof(link);
 	_cleanup_close_ int fd = -1;
 	char name[IF_NAMESIZE];
-	uint32_t key = 0;
+	uint32_t key = s.generation & 1;
 
 	if (bpf_obj_get_info_by_fd(e->link, &link, &len) < 0)
 		return error_sys(err, errno, "%s: link", e->name);

@@ -15,19 +15,22 @@
 #include "bpf/abi.h"
 #include "conf/config.h"
 
+struct bpf_object;
+
 #define EDGE_ROOT "/sys/fs/bpf/sluice"
+
+/* The pinned maps by their names: lists, whose values are list_values, and all. bpf/abi.h says what they hold. */
+#define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6)
+#define EDGE_MAPS(MAP)	EDGE_LISTS(MAP) MAP(state) MAP(policy) MAP(ports) MAP(notes) MAP(counters)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
 	char name[IF_NAMESIZE];
 	int link;
-	int allow4;
-	int allow6;
-	int deny4;
-	int deny6;
-	int policy;
-	int ports;
-	int counters;
+#define EDGE_MAP(map) int map;
+	EDGE_MAPS(EDGE_MAP)
+#undef EDGE_MAP
+	struct state *shared; /* the map state, mapped */
 };
 
 /*
@@ -59,11 +62,15 @@ int edge_detach(const char *name, struct error *err);
 
 /* Open the pins of an attached interface. -ENOENT: not attached; -EPROTO: of another layout. */
 int edge_open(const char *name, struct edge *ret, struct error *err);
+
+/* The same of maps that are not pinned yet; there is no link. */
+int edge_open_object(const char *name, const struct bpf_object *obj, struct edge *ret,
+		     struct error *err);
 void edge_close(struct edge *e);
 
 /*
- * Make the entries of the file those of cfg, and ports and policy, too; entries of the operator stay. New entries
- * come before old ones go: no packet passes that both policies deny. Under the lock.
+ * Make the entries of the file those of cfg, and ports and policy, too; entries of the operator stay. Every packet meets
+ * all of the old policy or all of the new one; on failure nothing has changed. Under the lock.
  */
 int edge_apply(const struct edge *e, const struct config *cfg, struct error *err);
 
@@ -74,7 +81,8 @@ struct edge_status {
 	uint32_t ifindex;
 	uint32_t program_id;
 	uint32_t link_id;
-	uint64_t loaded_at; /* CLOCK_REALTIME ns */
+	uint64_t loaded_at;  /* CLOCK_REALTIME ns */
+	uint32_t generation; /* how often the policy was applied */
 	struct policy policy;
 };
 

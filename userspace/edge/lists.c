@@ -2,6 +2,7 @@
 #include "edge/lists.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +11,14 @@
 #include "base/cleanup.h"
 #include "conf/cidr.h"
 
-/* The kernel's keys, in either size: prefix4 is the beginning of prefix6. */
-static struct prefix6 key_of(const struct conf_cidr *cidr)
-{
-	struct prefix6 key = {.prefixlen = cidr->prefixlen};
+#define READ_BATCH 4096 /* entries a system call */
 
-	memcpy(key.addr, cidr->addr, sizeof(key.addr));
+/* The kernel's keys, in either size: prefix4 is the beginning of prefix6. */
+static union edge_key key_of(const struct conf_cidr *cidr)
+{
+	union edge_key key = {.prefix6.prefixlen = cidr->prefixlen};
+
+	memcpy(key.prefix6.addr, cidr->addr, sizeof(key.prefix6.addr));
 	return key;
 }
 
@@ -26,41 +29,41 @@ static int map_of(const struct edge *e, enum edge_list list, int family)
 	return family == AF_INET ? e->deny4 : e->deny6;
 }
 
-static int update(int map, const struct conf_cidr *cidr, enum origin origin, uint64_t flags,
+int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_entry *entry,
 		  struct error *err)
 {
-	struct prefix6 key = key_of(cidr);
-	struct list_value value = {.origin = origin};
+	union edge_key key = key_of(&entry->cidr);
+	struct list_value value = {
+		.origin = entry->origin,
+		.prefixlen = entry->cidr.prefixlen,
+		.until = entry->until,
+		.note = entry->note,
+	};
+	int rc = edge_batch_put(b, map_of(b->edge, list, entry->cidr.family), &key, &value);
 	char text[CONF_CIDR_TEXT];
 
-	if (bpf_map_update_elem(map, &key, &value, flags) == 0)
+	if (rc == 0)
 		return 0;
-	if (errno == EEXIST)
-		return -EEXIST;
-	conf_cidr_format(cidr, text);
-	if (errno == ENOSPC)
+	conf_cidr_format(&entry->cidr, text);
+	if (rc == -ENOSPC)
 		return error_set(err, ENOSPC, "%s: the list is full", text);
-	return error_sys(err, errno, "%s: can't be added", text);
+	return error_sys(err, -rc, "%s: can't be added", text);
 }
 
-int edge_list_add(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
-		  enum origin origin, struct error *err)
-{
-	return update(map_of(e, list, cidr->family), cidr, origin, BPF_ANY, err);
-}
-
-int edge_list_del(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
+int edge_list_del(struct edge_batch *b, enum edge_list list, const struct conf_cidr *cidr,
 		  struct error *err)
 {
-	struct prefix6 key = key_of(cidr);
+	union edge_key key = key_of(cidr);
+	int rc = edge_batch_del(b, map_of(b->edge, list, cidr->family), &key);
 	char text[CONF_CIDR_TEXT];
 
-	if (bpf_map_delete_elem(map_of(e, list, cidr->family), &key) == 0)
+	if (rc == 0)
 		return 0;
 	conf_cidr_format(cidr, text);
-	if (errno == ENOENT)
-		return error_set(err, ENOENT, "%s is not on the list of %s", text, e->name);
-	return error_sys(err, errno, "%s: can't be removed", text);
+	if (rc == -ENOENT)
+		return error_set(err, ENOENT, "%s is not on the %s list of %s", text,
+				 list == EDGE_DENY ? "deny" : "allow", b->edge->name);
+	return error_sys(err, -rc, "%s: can't be removed", text);
 }
 
 static int append(struct edge_entries *out, const struct edge_entry *entry)
@@ -77,36 +80,59 @@ static int append(struct edge_entries *out, const struct edge_entry *entry)
 	return 0;
 }
 
-static int read_family(int map, int family, struct edge_entries *out)
+static int append_visible(const struct edge *e, int family, const void *raw, struct list_value *v,
+			  struct edge_entries *out)
 {
+	struct edge_entry entry = {.cidr.family = family};
 	struct prefix6 key = {0};
-	struct prefix6 *last = NULL;
 
-	while (bpf_map_get_next_key(map, last, &key) == 0) {
-		struct edge_entry entry = {0};
-		struct list_value value;
+	if (!edge_entry_view(e, v))
+		return 0;
+	memcpy(&key, raw, family == AF_INET ? sizeof(struct prefix4) : sizeof(key));
+	entry.cidr.prefixlen = (uint8_t)key.prefixlen;
+	memcpy(entry.cidr.addr, key.addr, sizeof(key.addr));
+	entry.origin = v->origin;
+	entry.until = v->until;
+	entry.note = v->note;
+	return append(out, &entry);
+}
 
-		last = &key;
-		if (bpf_map_lookup_elem(map, &key, &value) < 0)
-			continue; /* removed meanwhile */
-		entry.cidr.family = family;
-		entry.cidr.prefixlen = (uint8_t)key.prefixlen;
-		memcpy(entry.cidr.addr, key.addr, family == AF_INET ? 4 : 16);
-		entry.origin = value.origin;
-		if (append(out, &entry) < 0)
-			return -ENOMEM;
+static int read_family(const struct edge *e, enum edge_list list, int family,
+		       struct edge_entries *out)
+{
+	size_t key_size = family == AF_INET ? sizeof(struct prefix4) : sizeof(struct prefix6);
+	_cleanup_free_ struct list_value *values = calloc(READ_BATCH, sizeof(*values));
+	_cleanup_free_ char *keys = calloc(READ_BATCH, key_size);
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	union edge_key position;
+	bool first = true;
+	int rc = 0;
+
+	if (!values || !keys)
+		return -ENOMEM;
+	while (rc == 0) {
+		uint32_t n = READ_BATCH;
+
+		rc = bpf_map_lookup_batch(map_of(e, list, family), first ? NULL : &position,
+					  &position, keys, values, &n, &opts);
+		if (rc < 0 && rc != -ENOENT)
+			return rc;
+		first = false;
+		for (uint32_t i = 0; i < n; i++)
+			if (append_visible(e, family, keys + i * key_size, &values[i], out) < 0)
+				return -ENOMEM;
 	}
-	return errno == ENOENT ? 0 : -errno;
+	return 0;
 }
 
 int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entries *ret,
 		   struct error *err)
 {
 	struct edge_entries out = {0};
-	int rc = read_family(map_of(e, list, AF_INET), AF_INET, &out);
+	int rc = read_family(e, list, AF_INET, &out);
 
 	if (rc == 0)
-		rc = read_family(map_of(e, list, AF_INET6), AF_INET6, &out);
+		rc = read_family(e, list, AF_INET6, &out);
 	if (rc < 0) {
 		free(out.items);
 		return error_sys(err, -rc, "%s: the list can't be read", e->name);
@@ -115,58 +141,135 @@ int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entrie
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
-	return conf_cidr_compare(a, b);
+	const struct edge_entry *x = a;
+	const struct edge_entry *y = b;
+
+	return conf_cidr_compare(&x->cidr, &y->cidr);
 }
 
-int edge_list_add_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-		       bool *ret_added, struct error *err)
+/* Of the sorted entries, the one of this prefix; NULL: there is none. */
+static struct edge_entry *find(const struct edge_entries *sorted, const struct conf_cidr *cidr)
 {
-	for (size_t i = 0; i < cidrs->n; i++) {
-		const struct conf_cidr *c = &cidrs->items[i];
-		int rc = update(map_of(e, list, c->family), c, ORIGIN_FILE, BPF_NOEXIST, err);
+	struct edge_entry key = {.cidr = *cidr};
 
-		ret_added[i] = rc == 0;
-		if (rc == 0 || rc == -EEXIST)
-			continue;
-		edge_list_undo_file(e, list, cidrs, ret_added, i);
-		return rc;
-	}
-	return 0;
+	return sorted->n ? bsearch(&key, sorted->items, sorted->n, sizeof(*sorted->items),
+				   compare_entries)
+			 : NULL;
 }
 
-void edge_list_undo_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-			 const bool *added, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (added[i])
-			edge_list_del(e, list, &cidrs->items[i], NULL);
-}
-
-int edge_list_keep_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-			struct error *err)
+int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
+			  struct error *err)
 {
 	_cleanup_(edge_entries_fini) struct edge_entries old = {0};
-	_cleanup_free_ struct conf_cidr *sorted = NULL;
-	int rc;
+	_cleanup_free_ bool *named = NULL;
+	int rc = edge_list_read(b->edge, list, &old, err);
 
-	sorted = calloc(cidrs->n + 1, sizeof(*sorted));
-	if (!sorted)
-		return error_sys(err, ENOMEM, "%s: list", e->name);
-	if (cidrs->n)
-		memcpy(sorted, cidrs->items, cidrs->n * sizeof(*sorted));
-	qsort(sorted, cidrs->n, sizeof(*sorted), compare);
-	rc = edge_list_read(e, list, &old, err);
 	if (rc < 0)
 		return rc;
+	named = calloc(old.n + 1, sizeof(*named));
+	if (!named)
+		return error_sys(err, ENOMEM, "%s: list", b->edge->name);
+	if (old.n)
+		qsort(old.items, old.n, sizeof(*old.items), compare_entries);
+	for (size_t i = 0; i < cidrs->n; i++) {
+		const struct edge_entry entry = {.cidr = cidrs->items[i], .origin = ORIGIN_FILE};
+		const struct edge_entry *there = find(&old, &entry.cidr);
+
+		if (there)
+			named[there - old.items] = true;
+		if (there && !there->until)
+			continue; /* the operator's stays the operator's */
+		rc = edge_list_add(b, list, &entry, err);
+		if (rc < 0)
+			return rc;
+	}
 	for (size_t i = 0; i < old.n; i++) {
-		if (old.items[i].origin != ORIGIN_FILE ||
-		    bsearch(&old.items[i].cidr, sorted, cidrs->n, sizeof(*sorted), compare))
+		if (old.items[i].origin != ORIGIN_FILE || named[i])
 			continue;
-		rc = edge_list_del(e, list, &old.items[i].cidr, err);
+		rc = edge_list_del(b, list, &old.items[i].cidr, err);
 		if (rc < 0 && rc != -ENOENT)
 			return rc;
 	}
 	return 0;
+}
+
+static void note_fill(struct note *note, const char *by, const char *why)
+{
+	*note = (struct note){{0}, {0}};
+	snprintf(note->by, sizeof(note->by), "%s", by);
+	snprintf(note->why, sizeof(note->why), "%s", why);
+}
+
+/* Which notes entries name. */
+static int note_used(const struct edge *e, bool used[NOTE_MAX])
+{
+	for (int list = EDGE_ALLOW; list <= EDGE_DENY; list++) {
+		_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
+		int rc = edge_list_read(e, (enum edge_list)list, &entries, NULL);
+
+		if (rc < 0)
+			return rc;
+		for (size_t i = 0; i < entries.n; i++)
+			used[entries.items[i].note % NOTE_MAX] = true;
+	}
+	return 0;
+}
+
+/* One with the same texts, or an empty one, or one that nobody uses; 0: none. */
+static uint32_t note_place(const struct edge *e, const struct note *notes,
+			   const struct note *wanted)
+{
+	static const struct note empty;
+	bool used[NOTE_MAX] = {0};
+
+	for (uint32_t i = 1; i < NOTE_MAX; i++)
+		if (memcmp(&notes[i], wanted, sizeof(*wanted)) == 0)
+			return i;
+	for (uint32_t i = 1; i < NOTE_MAX; i++)
+		if (memcmp(&notes[i], &empty, sizeof(empty)) == 0)
+			return i;
+	if (note_used(e, used) < 0)
+		return 0;
+	for (uint32_t i = 1; i < NOTE_MAX; i++)
+		if (!used[i])
+			return i;
+	return 0;
+}
+
+int edge_note_make(const struct edge *e, const char *by, const char *why, uint16_t *ret,
+		   struct error *err)
+{
+	_cleanup_free_ struct note *notes = calloc(NOTE_MAX, sizeof(*notes));
+	_cleanup_free_ uint32_t *keys = calloc(NOTE_MAX, sizeof(*keys));
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	uint32_t n = NOTE_MAX;
+	struct note note;
+	uint32_t next;
+
+	if (!notes || !keys)
+		return error_sys(err, ENOMEM, "%s: notes", e->name);
+	if (bpf_map_lookup_batch(e->notes, NULL, &next, keys, notes, &n, &opts) < 0 &&
+	    errno != ENOENT)
+		return error_sys(err, errno, "%s: notes", e->name);
+	note_fill(&note, by, why);
+	next = note_place(e, notes, &note);
+	if (!next)
+		return error_set(err, ENOSPC, "%s: there are %d different notes already", e->name,
+				 NOTE_MAX - 1);
+	if (bpf_map_update_elem(e->notes, &next, &note, BPF_ANY) < 0)
+		return error_sys(err, errno, "%s: note", e->name);
+	*ret = (uint16_t)next;
+	return 0;
+}
+
+void edge_note_read(const struct edge *e, uint16_t number, struct note *ret)
+{
+	uint32_t key = number;
+
+	if (!number || bpf_map_lookup_elem(e->notes, &key, ret) < 0)
+		*ret = (struct note){{0}, {0}};
+	ret->by[sizeof(ret->by) - 1] = '\0';
+	ret->why[sizeof(ret->why) - 1] = '\0';
 }

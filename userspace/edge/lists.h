@@ -5,13 +5,15 @@
 
 #include <stdlib.h>
 
-#include "edge/edge.h"
+#include "edge/batch.h"
 
 enum edge_list { EDGE_ALLOW, EDGE_DENY };
 
 struct edge_entry {
 	struct conf_cidr cidr;
 	enum origin origin;
+	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end */
+	uint16_t note;	/* for edge_note_read; 0: none */
 };
 
 struct edge_entries {
@@ -26,30 +28,29 @@ static inline void edge_entries_fini(struct edge_entries *e)
 }
 
 /* Replaces an entry of the same prefix. -ENOSPC: the list is full. */
-int edge_list_add(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
-		  enum origin origin, struct error *err);
-
-/* -ENOENT: not on the list as such (a wider prefix that holds it is another entry). */
-int edge_list_del(const struct edge *e, enum edge_list list, const struct conf_cidr *cidr,
+int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_entry *entry,
 		  struct error *err);
 
-/* All entries, IPv4 first. Entries that others change meanwhile may be missing or be there twice. */
+/* -ENOENT: not on the list as such (a wider prefix that holds it is another entry). */
+int edge_list_del(struct edge_batch *b, enum edge_list list, const struct conf_cidr *cidr,
+		  struct error *err);
+
+/* All entries that count, IPv4 first. Entries that others change meanwhile may be missing or be there twice. */
 int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entries *ret,
 		   struct error *err);
 
+/* Make the file's entries those of cidrs: add what is missing, remove what an earlier file has put there. */
+int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
+			  struct error *err);
+
 /*
- * Add a file's entries that are not there yet; ret_added says of each whether it was missing. On failure nothing
- * was added.
+ * The number of a note with these texts, which are cut to their room: one that is there or, when entries no longer use
+ * it, another's. -ENOSPC: there are too many.
  */
-int edge_list_add_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-		       bool *ret_added, struct error *err);
+int edge_note_make(const struct edge *e, const char *by, const char *why, uint16_t *ret,
+		   struct error *err);
 
-/* Take the first n back, as far as they were added. */
-void edge_list_undo_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-			 const bool *added, size_t n);
-
-/* Remove what an earlier file has put there and this one does not name. */
-int edge_list_keep_file(const struct edge *e, enum edge_list list, const struct conf_cidrs *cidrs,
-			struct error *err);
+/* Empty texts for 0 and what can't be read. */
+void edge_note_read(const struct edge *e, uint16_t number, struct note *ret);
 
 #endif

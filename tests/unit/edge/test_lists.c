@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#include "base/clock.h"
 #include "conf/cidr.h"
 #include "edge/lists.h"
 
@@ -22,34 +24,45 @@
 
 static struct edge edge;
 
-static int map_new(uint32_t key_size)
+static int map_new(enum bpf_map_type type, uint32_t key_size, uint32_t value_size, uint32_t entries,
+		   uint32_t flags)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
-	int fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "test", key_size, sizeof(struct list_value),
-				ROOM, &opts);
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+	int fd = bpf_map_create(type, "test", key_size, value_size, entries, &opts);
 
 	assert_true(fd >= 0);
 	return fd;
 }
 
+static int list_new(uint32_t key_size)
+{
+	return map_new(BPF_MAP_TYPE_LPM_TRIE, key_size, sizeof(struct list_value), ROOM,
+		       BPF_F_NO_PREALLOC);
+}
+
 static int setup(void **state)
 {
 	(void)state;
-	edge = (struct edge){.name = "test0"};
-	edge.allow4 = map_new(sizeof(struct prefix4));
-	edge.allow6 = map_new(sizeof(struct prefix6));
-	edge.deny4 = map_new(sizeof(struct prefix4));
-	edge.deny6 = map_new(sizeof(struct prefix6));
+	edge = (struct edge){.name = "test0", .link = -1};
+#define EDGE_MAP(map) edge.map = -1;
+	EDGE_MAPS(EDGE_MAP)
+#undef EDGE_MAP
+	edge.allow4 = list_new(sizeof(struct prefix4));
+	edge.allow6 = list_new(sizeof(struct prefix6));
+	edge.deny4 = list_new(sizeof(struct prefix4));
+	edge.deny6 = list_new(sizeof(struct prefix6));
+	edge.state = map_new(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct state), 1, BPF_F_MMAPABLE);
+	edge.notes = map_new(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct note), NOTE_MAX, 0);
+	edge.shared = mmap(NULL, sizeof(*edge.shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   edge.state, 0);
+	assert_true(edge.shared != MAP_FAILED);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	close(edge.allow4);
-	close(edge.allow6);
-	close(edge.deny4);
-	close(edge.deny6);
+	edge_close(&edge);
 	return 0;
 }
 
@@ -61,11 +74,42 @@ static struct conf_cidr cidr(const char *text)
 	return c;
 }
 
+static struct edge_batch begin(void)
+{
+	struct edge_batch b;
+
+	assert_int_equal(edge_batch_begin(&b, &edge, NULL), 0);
+	return b;
+}
+
+static int end(struct edge_batch *b, int rc)
+{
+	if (rc < 0)
+		edge_batch_abort(b);
+	else
+		edge_batch_commit(b, false);
+	assert_int_equal(edge.shared->batch, BATCH_NONE);
+	return rc;
+}
+
+static int add_entry(struct edge_entry entry, struct error *err)
+{
+	struct edge_batch b = begin();
+
+	return end(&b, edge_list_add(&b, EDGE_DENY, &entry, err));
+}
+
 static int add(const char *text, enum origin origin)
 {
+	return add_entry((struct edge_entry){.cidr = cidr(text), .origin = origin}, NULL);
+}
+
+static int del(const char *text, struct error *err)
+{
+	struct edge_batch b = begin();
 	struct conf_cidr c = cidr(text);
 
-	return edge_list_add(&edge, EDGE_DENY, &c, origin, NULL);
+	return end(&b, edge_list_del(&b, EDGE_DENY, &c, err));
 }
 
 /* As a file would have it: texts separated by spaces. */
@@ -102,15 +146,13 @@ static void expect(const char *want)
 static int apply(const char *texts, struct error *err)
 {
 	struct conf_cidrs cidrs = file(texts);
-	bool added[16];
-	int rc = edge_list_add_file(&edge, EDGE_DENY, &cidrs, added, err);
+	struct edge_batch b = begin();
 
-	return rc < 0 ? rc : edge_list_keep_file(&edge, EDGE_DENY, &cidrs, err);
+	return end(&b, edge_list_follow_file(&b, EDGE_DENY, &cidrs, err));
 }
 
 static void test_add_and_del(void **state)
 {
-	struct conf_cidr c = cidr("10.0.0.0/8");
 	struct error err;
 
 	(void)state;
@@ -118,23 +160,21 @@ static void test_add_and_del(void **state)
 	assert_int_equal(add("10.0.0.0/8", ORIGIN_OPERATOR), 0);
 	assert_int_equal(add("2001:db8::1", ORIGIN_FILE), 0);
 	expect("10.0.0.0/8* 2001:db8::1");
-	assert_int_equal(edge_list_del(&edge, EDGE_DENY, &c, NULL), 0);
+	assert_int_equal(del("10.0.0.0/8", NULL), 0);
 	expect("2001:db8::1");
-	assert_int_equal(edge_list_del(&edge, EDGE_DENY, &c, &err), -ENOENT);
-	assert_string_equal(err.text, "10.0.0.0/8 is not on the list of test0");
+	assert_int_equal(del("10.0.0.0/8", &err), -ENOENT);
+	assert_string_equal(err.text, "10.0.0.0/8 is not on the deny list of test0");
 	/* A wider prefix that holds an address is another entry. */
-	c = cidr("2001:db8::/64");
-	assert_int_equal(edge_list_del(&edge, EDGE_DENY, &c, NULL), -ENOENT);
+	assert_int_equal(del("2001:db8::/64", NULL), -ENOENT);
 }
 
 static void test_full(void **state)
 {
-	struct conf_cidr c = cidr("192.0.2.9");
 	struct error err;
 
 	(void)state;
 	assert_int_equal(apply("192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4", NULL), 0);
-	assert_int_equal(edge_list_add(&edge, EDGE_DENY, &c, ORIGIN_OPERATOR, &err), -ENOSPC);
+	assert_int_equal(add_entry((struct edge_entry){.cidr = cidr("192.0.2.9")}, &err), -ENOSPC);
 	assert_string_equal(err.text, "192.0.2.9: the list is full");
 }
 
@@ -162,6 +202,111 @@ static void test_file_without_room_changes_nothing(void **state)
 	expect("192.0.2.1 192.0.2.2");
 }
 
+/* What is staged is seen by nobody before the commit, and what goes is. */
+static void test_batch_is_all_or_nothing(void **state)
+{
+	struct conf_cidr gone = cidr("192.0.2.1");
+	struct edge_entry changed = {.cidr = cidr("192.0.2.2"), .origin = ORIGIN_FILE};
+	struct edge_entry new = {.cidr = cidr("192.0.2.3")};
+
+	(void)state;
+	for (int commit = 0; commit < 2; commit++) {
+		struct edge_batch b;
+
+		apply("", NULL);
+		del("192.0.2.3", NULL);
+		add("192.0.2.1", ORIGIN_OPERATOR);
+		add("192.0.2.2", ORIGIN_OPERATOR);
+		b = begin();
+		assert_int_equal(edge_list_del(&b, EDGE_DENY, &gone, NULL), 0);
+		assert_int_equal(edge_list_add(&b, EDGE_DENY, &changed, NULL), 0);
+		assert_int_equal(edge_list_add(&b, EDGE_DENY, &new, NULL), 0);
+		assert_int_equal(edge_list_add(&b, EDGE_DENY, &new, NULL), 0); /* named twice */
+		expect("192.0.2.1* 192.0.2.2*");
+		end(&b, commit ? 0 : -1);
+		expect(commit ? "192.0.2.2 192.0.2.3*" : "192.0.2.1* 192.0.2.2*");
+	}
+}
+
+/* Whoever comes after a command that was killed ends its batch, in the way that it had begun. */
+static void test_killed_batch(void **state)
+{
+	struct conf_cidr gone = cidr("192.0.2.1");
+	struct edge_entry new = {.cidr = cidr("192.0.2.3")};
+
+	(void)state;
+	for (int committed = 0; committed < 2; committed++) {
+		const char *want = committed ? "192.0.2.3*" : "192.0.2.1*";
+		struct edge_batch killed, b;
+
+		del("192.0.2.3", NULL);
+		add("192.0.2.1", ORIGIN_OPERATOR);
+		killed = begin();
+		assert_int_equal(edge_list_del(&killed, EDGE_DENY, &gone, NULL), 0);
+		assert_int_equal(edge_list_add(&killed, EDGE_DENY, &new, NULL), 0);
+		free(killed.items);
+		if (committed)
+			edge.shared->batch = BATCH_COMMITTED;
+		expect(want);
+		b = begin();
+		expect(want);
+		end(&b, 0);
+		expect(want);
+	}
+}
+
+static void test_end(void **state)
+{
+	uint32_t now = (uint32_t)(clock_mono() / NSEC_PER_SEC);
+	struct edge_entry entry = {.cidr = cidr("192.0.2.1"), .until = now};
+
+	(void)state;
+	add_entry(entry, NULL);
+	entry.cidr = cidr("192.0.2.2");
+	entry.until = now + 100;
+	add_entry(entry, NULL);
+	add("192.0.2.3", ORIGIN_OPERATOR);
+	expect("192.0.2.2* 192.0.2.3*");
+	assert_int_equal(edge.shared->expires, now);
+	assert_int_equal(edge_sweep(&edge, NULL), 1);
+	assert_int_equal(edge.shared->expires, now + 100);
+	assert_int_equal(edge_sweep(&edge, NULL), 0);
+	/* The file outlives the operator's entry. */
+	apply("192.0.2.2", NULL);
+	expect("192.0.2.2 192.0.2.3*");
+}
+
+static void test_notes(void **state)
+{
+	struct edge_entry entry = {.cidr = cidr("192.0.2.1")};
+	struct note note;
+	uint16_t a, b;
+
+	(void)state;
+	assert_int_equal(edge_note_make(&edge, "alice", "scans", &a, NULL), 0);
+	assert_int_equal(edge_note_make(&edge, "bob", "scans", &b, NULL), 0);
+	assert_int_not_equal(a, b);
+	assert_int_equal(edge_note_make(&edge, "alice", "scans", &b, NULL), 0);
+	assert_int_equal(a, b);
+	edge_note_read(&edge, a, &note);
+	assert_string_equal(note.by, "alice");
+	assert_string_equal(note.why, "scans");
+	edge_note_read(&edge, 0, &note);
+	assert_string_equal(note.by, "");
+	/* When there is no room, those that no entry names go; that of an entry does not. */
+	entry.note = a;
+	add_entry(entry, NULL);
+	for (uint32_t i = 1; i < NOTE_MAX; i++) {
+		snprintf(note.why, sizeof(note.why), "%u", i);
+		if (i != a)
+			assert_int_equal(bpf_map_update_elem(edge.notes, &i, &note, BPF_ANY), 0);
+	}
+	assert_int_equal(edge_note_make(&edge, "carol", "", &b, NULL), 0);
+	assert_int_not_equal(a, b);
+	edge_note_read(&edge, a, &note);
+	assert_string_equal(note.by, "alice");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -171,6 +316,10 @@ int main(void)
 		TEST(test_full),
 		TEST(test_file_replaces_its_own),
 		TEST(test_file_without_room_changes_nothing),
+		TEST(test_batch_is_all_or_nothing),
+		TEST(test_killed_batch),
+		TEST(test_end),
+		TEST(test_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

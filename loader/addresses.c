@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loader/addresses.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "conf/cidr.h"
+
+static int append(struct addresses *a, const struct conf_cidr *cidr)
+{
+	/* Grows at powers of two. */
+	if ((a->n & (a->n - 1)) == 0) {
+		void *grown = reallocarray(a->items, a->n ? a->n * 2 : 1, sizeof(*cidr));
+
+		if (!grown)
+			return -ENOMEM;
+		a->items = grown;
+	}
+	a->items[a->n++] = *cidr;
+	return 0;
+}
+
+static int add(struct addresses *a, struct slice text, const char *place, struct error *err)
+{
+	struct conf_cidr cidr;
+	const char *why = conf_cidr_parse(text, &cidr);
+
+	if (why)
+		return error_set(err, EINVAL, "%s'%.*s' %s", place, SLICE_FMT(text), why);
+	return append(a, &cidr) < 0 ? error_sys(err, ENOMEM, "addresses") : 0;
+}
+
+/* An address or prefix a line; what follows '#' or ';' is a comment. */
+static int add_line(struct addresses *a, char *line, const char *place, struct error *err)
+{
+	char *end = line + strcspn(line, "#;\r\n");
+
+	while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	while (line < end && (*line == ' ' || *line == '\t'))
+		line++;
+	return line == end ? 0 : add(a, (struct slice){line, (size_t)(end - line)}, place, err);
+}
+
+static int add_file(struct addresses *a, const char *path, struct error *err)
+{
+	bool standard = strcmp(path, "-") == 0;
+	_cleanup_file_ FILE *opened = standard ? NULL : fopen(path, "re");
+	FILE *file = standard ? stdin : opened;
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+	int rc = 0;
+
+	if (!file)
+		return error_sys(err, errno, "%s", path);
+	for (size_t n = 1; rc == 0 && getline(&line, &room, file) >= 0; n++) {
+		char place[512];
+
+		snprintf(place, sizeof(place), "%s:%zu: ", standard ? "standard input" : path, n);
+		rc = add_line(a, line, place, err);
+	}
+	if (rc == 0 && ferror(file))
+		rc = error_sys(err, errno, "%s", path);
+	return rc;
+}
+
+int addresses_read(const struct options *o, struct addresses *ret, struct error *err)
+{
+	struct addresses a = {0};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < o->n_args; i++)
+		rc = add(&a, slice_str(o->args[i]), "", err);
+	if (rc == 0 && o->input)
+		rc = add_file(&a, o->input, err);
+	if (rc < 0)
+		addresses_fini(&a);
+	else
+		*ret = a;
+	return rc;
+}
+
+void addresses_fini(struct addresses *a)
+{
+	free(a->items);
+	*a = (struct addresses){0};
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The addresses and prefixes that a command is about: its arguments and, with --file, the lines of a file or of standard input. */
+#ifndef LOADER_ADDRESSES_H
+#define LOADER_ADDRESSES_H
+
+#include "loader/command.h"
+
+struct addresses {
+	struct conf_cidr *items;
+	size_t n;
+};
+
+/* -EINVAL: bad usage, one is not an address or none is given where the action wants some; else -errno. err has the place. */
+int addresses_read(const struct options *o, struct addresses *ret, struct error *err);
+void addresses_fini(struct addresses *a);
+
+#endif

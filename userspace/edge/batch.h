@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of many list entries as one: packets and readers meet none of them or all of them, and so does the next command
+ * when this one is killed. Under the lock, one batch an interface at a time. bpf/abi.h says how entries are staged.
+ */
+#ifndef EDGE_BATCH_H
+#define EDGE_BATCH_H
+
+#include "edge/edge.h"
+
+/* Of any map of list_values. */
+union edge_key {
+	struct prefix4 prefix4;
+	struct prefix6 prefix6;
+	uint8_t bytes[24];
+};
+
+struct edge_staged;
+
+struct edge_batch {
+	const struct edge *edge;
+	struct edge_staged *items;
+	size_t n;
+};
+
+/* Also ends a batch that a killed command left. */
+int edge_batch_begin(struct edge_batch *b, const struct edge *e, struct error *err);
+
+/*
+ * Put an entry into a map of list_values, or give the one that is there another origin, end and note (those of value; its
+ * prefixlen is the key's). -ENOSPC: the map is full; -ENOMEM.
+ */
+int edge_batch_put(struct edge_batch *b, int map, const union edge_key *key,
+		   const struct list_value *value);
+
+/* -ENOENT: there is no such entry. */
+int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key);
+
+/* All counts from here on; policy: so does the other half of policy and ports. Ends the batch. */
+void edge_batch_commit(struct edge_batch *b, bool policy);
+
+/* Take everything back. Ends the batch; nothing to do after a commit. */
+void edge_batch_abort(struct edge_batch *b);
+
+/* What a reader sees of an entry now: false when it does not count, else with next_* in their places. */
+bool edge_entry_view(const struct edge *e, struct list_value *value);
+
+/* Whether an interface has entries that have ended: cheap, without the lock. */
+bool edge_sweep_due(const char *name);
+
+/* Remove entries that have ended. Their number, or -errno. Under the lock. */
+int edge_sweep(const struct edge *e, struct error *err);
+
+#endif
