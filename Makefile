@@ -121,6 +121,13 @@ $(BUILD)/clang-19/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(CLANG_NEXT) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Its tests once more with that.
+NEXT_BINS := $(patsubst %.c,$(BUILD)/clang-19/%,$(filter-out tests/bpf/test_load.c,$(BPF_TEST_SRCS)))
+
+$(NEXT_BINS): $(BUILD)/clang-19/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/packet.c $(BUILD)/clang-19/bpf/guard.skel.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) -I$(BUILD)/clang-19 $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
+
 bpf-limits: $(BUILD)/tests/bpf/test_load $(BUILD)/bpf/guard.bpf.o $(BUILD)/clang-19/bpf/guard.bpf.o
 	SLUICE_BUILD=$(BUILD) $< --record
 
@@ -144,7 +151,7 @@ $(BUILD)/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/packet.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/bpf/test_mutate: tests/bpf/native.c
+$(BUILD)/tests/bpf/test_mutate $(BUILD)/clang-19/tests/bpf/test_mutate: tests/bpf/native.c
 
 # Each fuzz target with a main that replays its corpus as an ordinary test.
 $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
@@ -173,7 +180,9 @@ $(BUILD)/bench/packet: $(call obj,$(PACKET_SRCS))
 
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet $(BUILD)/bench/flood $(BUILD)/bench/ideal.bpf.o $(BUILD)/bench/wire.bpf.o
 
-tests: all unit-bins fuzz-bins bpf-bins bench-bins
+next-bins: $(NEXT_BINS)
+
+tests: all unit-bins fuzz-bins bpf-bins bench-bins $(if $(SAN),,next-bins)
 
 # The main job in namespaces of its own, step by step; stays up until Ctrl-C, or ends after the tour with TOUR=1.
 run:
@@ -251,7 +260,7 @@ clean:
 
 -include $(shell find $(addprefix $(BUILD)/,obj bpf tests bench clang-19) $(VARIANTS) -name '*.d' 2>/dev/null)
 
-.PHONY: all install run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins bench-bins tests \
+.PHONY: all install run clean unit-bins fuzz-bins libfuzzer-bins tsan-bins bpf-bins next-bins bench-bins tests \
 	bpf-limits test fuzz bench lint
 .SECONDARY:
 .DELETE_ON_ERROR:
