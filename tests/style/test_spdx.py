@@ -20,9 +20,17 @@ def sources(root):
             yield from sorted((root / folder).rglob(pattern))
 
 
+def in_kernel(path, root):
+    """Whether a file is compiled into programs for the kernel; a header outside bpf/ is by its name there."""
+    name = path.relative_to(root)
+    if name.parts[0] == "bpf" or path.name.endswith(".bpf.c"):
+        return True
+    return path.suffix == ".h" and any(f'#include "{name}"' in p.read_text() for p in path.parent.glob("*.bpf.c"))
+
+
 def fault(path, root):
     """What is wrong with the head of a file, or None."""
-    kernel = path.relative_to(root).parts[0] == "bpf" or path.name.endswith(".bpf.c")
+    kernel = in_kernel(path, root)
     licence = "GPL-2.0-only OR BSD-2-Clause" if kernel else "Apache-2.0"
     lines = path.read_text().splitlines() + ["", ""]
     spdx = [n for n, line in enumerate(lines[:HEAD_LINES])
@@ -57,3 +65,12 @@ def test_head(tmp_path, name, text, good):
     path.parent.mkdir()
     path.write_text(text)
     assert (fault(path, tmp_path) is None) == good
+
+
+def test_header_of_a_program(tmp_path):
+    (tmp_path / "bench").mkdir()
+    header = tmp_path / "bench/a.h"
+    header.write_text("/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n/* Owns a. */\n")
+    assert fault(header, tmp_path) is not None
+    (tmp_path / "bench/b.bpf.c").write_text('#include "bench/a.h"\n')
+    assert fault(header, tmp_path) is None
