@@ -91,17 +91,6 @@ static void switch_on(void)
 	list_add(guard->maps.deny6, "2001:db8:bad::", 48);
 }
 
-/* Now and then the policy changes under the packets. */
-static void change_policy(void)
-{
-	policy_set((struct policy){
-		.syn_mode = one_in(4) ? SYN_AUTO : SYN_ALWAYS,
-		.syn_threshold = 1 + below(100),
-		.interval = one_in(4) ? 0 : 1 + below(50000000),
-		.burst = 1 + below(16),
-	});
-}
-
 /* ---- frames ---- */
 
 static const char *const sources4[] = {CLIENT4,	      "10.1.2.3",  "10.1.9.9",	"203.0.113.9",
@@ -112,6 +101,74 @@ static const char *const sources6[] = {
 	"::",	 GATEWAY6,	  "::ffff:1.2.3.4",  CLIENT6, CLIENT6};
 
 #define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
+
+/* ---- what changes under the packets ---- */
+
+#define SPOILED 4
+
+static struct entry {
+	struct bpf_map *map;
+	struct prefix6 key;
+} spoiled_entries[SPOILED];
+
+static void random_bytes(void *at, size_t n)
+{
+	uint8_t *bytes = at;
+
+	while (n--)
+		*bytes++ = (uint8_t)(one_in(3) ? 0 : below(256));
+}
+
+/* Entries in whatever state, also such as only bpftool would write, where the packets' sources meet them. */
+static void change_lists(void)
+{
+	for (size_t i = 0; i < SPOILED; i++) {
+		struct entry *e = &spoiled_entries[i];
+		struct bpf_map *maps[] = {guard->maps.allow4, guard->maps.allow6, guard->maps.deny4,
+					  guard->maps.deny6};
+		size_t list = below(4);
+		bool is6 = list & 1;
+		struct list_value value;
+
+		if (e->map)
+			bpf_map_delete_elem(bpf_map__fd(e->map), &e->key);
+		e->map = maps[list];
+		e->key.prefixlen = is6 ? 16 + below(113) : 8 + below(25);
+		inet_pton(is6 ? AF_INET6 : AF_INET, is6 ? PICK(sources6) : PICK(sources4),
+			  e->key.addr);
+		random_bytes(&value, sizeof(value));
+		bpf_map_update_elem(bpf_map__fd(e->map), &e->key, &value, 0);
+	}
+}
+
+static struct policy some_policy(void)
+{
+	struct policy p = {
+		.syn_mode = one_in(4) ? SYN_AUTO : SYN_ALWAYS,
+		.syn_threshold = 1 + below(100),
+		.interval = one_in(4) ? 0 : 1 + below(50000000),
+		.burst = 1 + below(16),
+	};
+
+	if (one_in(8))
+		random_bytes(&p, sizeof(p));
+	return p;
+}
+
+static void change_policy(void)
+{
+	int state = bpf_map__fd(guard->maps.state), policies = bpf_map__fd(guard->maps.policy);
+	struct state s = {.generation = below(1 << 30), .batch = (enum batch)below(3)};
+	uint32_t zero = 0;
+
+	for (uint32_t half = 0; half < 2; half++) {
+		struct policy p = some_policy();
+
+		assert_int_equal(bpf_map_update_elem(policies, &half, &p, 0), 0);
+	}
+	assert_int_equal(bpf_map_update_elem(state, &zero, &s, 0), 0);
+	change_lists();
+}
 
 static void add_ip6_extensions(struct frame *f)
 {
@@ -408,7 +465,7 @@ static void one_round(void)
 	memset(seen, 0, sizeof(seen));
 	answered = false;
 	for (number = 0; number < ROUND; number++) {
-		if (number % 512 == 0)
+		if (number % 256 == 0)
 			change_policy();
 		one_packet();
 	}
