@@ -94,7 +94,7 @@ $(BUILD)/%.bpf.o: %.bpf.c | $(BUILD)/.deps
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(BPFTOOL) gen skeleton $< name $(notdir $*) >$@
 
-PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c) tests/bpf/packet.c
+PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c) userspace/edge/frame.c
 
 $(call obj,$(wildcard userspace/edge/*.c) $(PACKET_SRCS) bench/flood.c) $(BPF_TEST_BINS): $(SKELETONS)
 
@@ -147,7 +147,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/packet.c $(LIB)
+$(BUILD)/tests/bpf/test_%: tests/bpf/test_%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
 
@@ -172,7 +172,7 @@ fuzz-bins: $(REPLAY_BINS)
 libfuzzer-bins: $(FUZZ_BINS)
 tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
 bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o $(BUILD)/tests/bpf/dispatcher.bpf.o
-$(BUILD)/bench/flood: $(call obj,bench/flood.c tests/bpf/packet.c)
+$(BUILD)/bench/flood: $(call obj,bench/flood.c userspace/edge/frame.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 
 $(BUILD)/bench/packet: $(call obj,$(PACKET_SRCS))

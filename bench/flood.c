@@ -21,7 +21,7 @@
 #include <time.h>
 
 #include "bench/flood.h"
-#include "tests/bpf/packet.h"
+#include "edge/frame.h"
 
 #define NSEC	    1000000000ULL
 #define BURST	    64U	       /* packets at once: a quarter of what a veth's queue holds */

@@ -9,7 +9,7 @@
 
 #include "bench/entries.h"
 #include "bpf/abi.h"
-#include "tests/bpf/packet.h"
+#include "edge/frame.h"
 
 enum way_port {
 	WAY_OPEN,      /* no limits, no gate */

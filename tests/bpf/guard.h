@@ -30,7 +30,7 @@
 
 #include "bpf/abi.h"
 #include "bpf/guard.skel.h"
-#include "tests/bpf/packet.h"
+#include "edge/frame.h"
 
 #define GATEWAY4 "192.0.2.1"
 #define GATEWAY6 "2001:db8::1"

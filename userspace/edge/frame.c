@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/bpf/packet.h"
+#include "edge/frame.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>

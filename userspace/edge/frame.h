@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames for tests: each call appends a header, packet_finish() fills in lengths and checksums. */
-#ifndef TESTS_BPF_PACKET_H
-#define TESTS_BPF_PACKET_H
+/* Frames, for questions to the guard and for tests: each call appends a header, frame_finish() fills in lengths and checksums. */
+#ifndef EDGE_FRAME_H
+#define EDGE_FRAME_H
 
 #include <stddef.h>
 #include <stdint.h>
