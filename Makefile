@@ -128,8 +128,10 @@ $(NEXT_BINS): $(BUILD)/clang-19/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/p
 	@mkdir -p $(@D)
 	$(CC) -I$(BUILD)/clang-19 $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
 
-bpf-limits: $(BUILD)/tests/bpf/test_load $(BUILD)/bpf/guard.bpf.o $(BUILD)/clang-19/bpf/guard.bpf.o
-	SLUICE_BUILD=$(BUILD) $< --record
+bpf-limits:
+	tests/deps.sh build test
+	$(MAKE) $(JOBS) $(BUILD)/tests/bpf/test_load $(BUILD)/bpf/guard.bpf.o $(BUILD)/clang-19/bpf/guard.bpf.o
+	SLUICE_BUILD=$(BUILD) $(BUILD)/tests/bpf/test_load --record
 
 bpf-bins: $(BUILD)/clang-19/bpf/guard.bpf.o
 
