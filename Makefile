@@ -124,7 +124,7 @@ $(BUILD)/clang-19/bpf/guard.bpf.o: bpf/guard.bpf.c | $(BUILD)/.deps
 # Its tests once more with that.
 NEXT_BINS := $(patsubst %.c,$(BUILD)/clang-19/%,$(filter-out tests/bpf/test_load.c,$(BPF_TEST_SRCS)))
 
-$(NEXT_BINS): $(BUILD)/clang-19/tests/bpf/test_%: tests/bpf/test_%.c tests/bpf/packet.c $(BUILD)/clang-19/bpf/guard.skel.h $(LIB)
+$(NEXT_BINS): $(BUILD)/clang-19/tests/bpf/test_%: tests/bpf/test_%.c $(BUILD)/clang-19/bpf/guard.skel.h $(LIB)
 	@mkdir -p $(@D)
 	$(CC) -I$(BUILD)/clang-19 $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
 
