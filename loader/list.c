@@ -328,24 +328,24 @@ enum status cmd_list(const struct options *o)
 		.json = o->json ? json_array() : NULL,
 	};
 	int rc = addresses_read(o, &c.addresses, &c.err);
+	enum status status = STATUS_DONE;
 
 	if (rc < 0) {
 		fprintf(stderr, "sluice %s: %s\n", o->family, c.err.text);
+		status = rc == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
 	} else {
 		rc = run(&c);
-		if (rc == 0 && c.json) {
-			json_dumpf(c.json, stdout, JSON_INDENT(2));
-			putchar('\n');
-		}
 		if (rc < 0)
-			command_fail(&c.err);
+			status = command_fail(&c.err);
+		else if (c.not_found)
+			status = STATUS_NOT_FOUND;
+	}
+	if (rc == 0 && c.json) {
+		json_dumpf(c.json, stdout, JSON_INDENT(2));
+		putchar('\n');
 	}
 	json_decref(c.json);
 	addresses_fini(&c.addresses);
 	edges_fini(&c.edges);
-	if (rc == 0 && c.not_found)
-		return STATUS_NOT_FOUND;
-	if (rc == -EINVAL)
-		return STATUS_USAGE;
-	return rc < 0 ? command_status(&c.err) : STATUS_DONE;
+	return status;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <bpf/bpf.h>
 
@@ -146,6 +147,20 @@ static void note_end(const struct edge *e, uint32_t until)
 		e->shared->expires = until;
 }
 
+/*
+ * The entry of this very key. A look-up in a trie gives that of a shorter prefix, too, where there is none; but then the key
+ * after this one is the map's first, which comes after no key that is there.
+ */
+static bool find(int map, const union edge_key *key, struct list_value *ret)
+{
+	union edge_key first = {0}, next = {0};
+
+	if (bpf_map_lookup_elem(map, key, ret) < 0 || bpf_map_get_next_key(map, NULL, &first) < 0)
+		return false;
+	return bpf_map_get_next_key(map, key, &next) < 0 ||
+	       memcmp(&first, &next, sizeof(next)) != 0;
+}
+
 /* Write an entry as it is staged, and remember what was there. */
 static int put_staged(struct edge_batch *b, int map, const union edge_key *key,
 		      const struct list_value *before, const struct list_value *v)
@@ -169,7 +184,7 @@ int edge_batch_put(struct edge_batch *b, int map, const union edge_key *key,
 	struct list_value before, v;
 
 	note_end(b->edge, value->until);
-	if (bpf_map_lookup_elem(map, key, &before) < 0) {
+	if (!find(map, key, &before)) {
 		v = *value;
 		v.stage = STAGE_ADDING;
 		return put_staged(b, map, key, NULL, &v);
@@ -193,8 +208,8 @@ int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key)
 {
 	struct list_value before, v;
 
-	if (bpf_map_lookup_elem(map, key, &before) < 0)
-		return -errno;
+	if (!find(map, key, &before))
+		return -ENOENT;
 	v = before;
 	v.stage = STAGE_REMOVING;
 	return put_staged(b, map, key, &before, &v);

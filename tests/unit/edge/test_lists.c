@@ -164,8 +164,12 @@ static void test_add_and_del(void **state)
 	expect("2001:db8::1");
 	assert_int_equal(del("10.0.0.0/8", &err), -ENOENT);
 	assert_string_equal(err.text, "10.0.0.0/8 is not on the deny list of test0");
-	/* A wider prefix that holds an address is another entry. */
+	/* A wider prefix that holds an address is another entry, and so is an address that a prefix holds. */
 	assert_int_equal(del("2001:db8::/64", NULL), -ENOENT);
+	assert_int_equal(add("10.0.0.0/8", ORIGIN_OPERATOR), 0);
+	assert_int_equal(del("10.0.0.1", NULL), -ENOENT);
+	assert_int_equal(add("10.0.0.0/9", ORIGIN_FILE), 0);
+	expect("10.0.0.0/9 10.0.0.0/8* 2001:db8::1");
 }
 
 static void test_full(void **state)
