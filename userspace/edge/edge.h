@@ -21,7 +21,11 @@ struct bpf_object;
 
 /* The pinned maps by their names: lists, whose values are list_values, and all. bpf/abi.h says what they hold. */
 #define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6)
-#define EDGE_MAPS(MAP)	EDGE_LISTS(MAP) MAP(state) MAP(policy) MAP(ports) MAP(notes) MAP(counters)
+#define EDGE_MAPS(MAP)                                                                             \
+	EDGE_LISTS(MAP)                                                                            \
+	MAP(state)                                                                                 \
+	MAP(policy) MAP(ports) MAP(notes) MAP(counters) MAP(talkers) MAP(watch) MAP(watch_counts)  \
+		MAP(events)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
