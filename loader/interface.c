@@ -175,6 +175,29 @@ static size_t count(const struct edge *e, enum edge_list list)
 	return entries.n;
 }
 
+/* What connections keep that begin with a cookie. */
+static void print_cookies(const struct policy *p)
+{
+	if (p->syn_mode == SYN_OFF)
+		return;
+	printf("; cookies keep the MSS%s%s",
+	       p->cookie_options & COOKIE_TIMESTAMPS ? ", timestamps" : "",
+	       p->cookie_options & COOKIE_SACK ? ", SACK" : "");
+	if (p->cookie_options & COOKIE_WSCALE)
+		printf(", window scale %u", p->cookie_wscale);
+}
+
+static json_t *json_cookies(const struct policy *p)
+{
+	json_t *kept = json_pack("{s:b, s:b}", "timestamps", p->cookie_options & COOKIE_TIMESTAMPS,
+				 "sack", p->cookie_options & COOKIE_SACK);
+
+	json_object_set_new(kept, "window_scale",
+			    p->cookie_options & COOKIE_WSCALE ? json_integer(p->cookie_wscale)
+							      : json_null());
+	return kept;
+}
+
 static void print_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
@@ -197,6 +220,7 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 	printf("  syn_flood   %s", syn_names[p->syn_mode % 3]);
 	if (p->syn_mode == SYN_AUTO)
 		printf(", above %" PRIu32 " SYN/s", p->syn_threshold);
+	print_cookies(p);
 	if (p->interval)
 		printf("\n  rate_limit  %" PRIu64 " packets/s a source, burst %" PRIu64 "\n",
 		       (uint64_t)(NSEC_PER_SEC / p->interval), (uint64_t)p->burst);
@@ -209,16 +233,16 @@ static json_t *json_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
 
-	return json_pack("{s:s, s:I, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:I, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:o, s:I, s:I}",
 			 "interface", e->name, "generation", (json_int_t)s->generation, "attached",
 			 s->attached, "mode", mode_names[s->mode], "program_id",
 			 (json_int_t)s->program_id, "link_id", (json_int_t)s->link_id, "since",
 			 (json_int_t)(s->loaded_at / NSEC_PER_SEC), "allowed",
 			 (json_int_t)count(e, EDGE_ALLOW), "denied",
 			 (json_int_t)count(e, EDGE_DENY), "syn_mode", syn_names[p->syn_mode % 3],
-			 "syn_threshold", (json_int_t)p->syn_threshold, "rate",
-			 (json_int_t)(p->interval ? NSEC_PER_SEC / p->interval : 0), "burst",
-			 (json_int_t)p->burst);
+			 "syn_threshold", (json_int_t)p->syn_threshold, "cookies", json_cookies(p),
+			 "rate", (json_int_t)(p->interval ? NSEC_PER_SEC / p->interval : 0),
+			 "burst", (json_int_t)p->burst);
 }
 
 static int show(const char *name, void *arg)
@@ -246,6 +270,11 @@ enum status cmd_status(const struct options *o)
 	return finish(&v, command_each(o, show, &v, &v.err));
 }
 
+static void print_warning(const char *text)
+{
+	fprintf(stderr, "sluice: warning: %s\n", text);
+}
+
 enum status cmd_attach(const struct options *o)
 {
 	_cleanup_(config_freep) struct config *cfg = NULL;
@@ -266,12 +295,9 @@ enum status cmd_attach(const struct options *o)
 	lock = edge_lock(&v.err);
 	if (lock < 0)
 		return command_fail(&v.err);
-	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, &v.err);
-	if (rc == -EAGAIN)
-		fprintf(stderr, "sluice: warning: %s\n", v.err.text);
-	else if (rc < 0)
+	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, print_warning, &v.err);
+	if (rc < 0)
 		return command_fail(&v.err);
-	rc = 0;
 	for (done = 0; done < n && rc == 0; done++)
 		rc = attach_one(o, cfg, done, &v.err);
 	for (size_t i = 0; rc < 0 && i + 1 < done; i++) {

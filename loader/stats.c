@@ -17,35 +17,51 @@ static const struct {
 #undef GUARD_REASON
 };
 
+static const struct {
+	const char *name;
+	const char *help;
+} events[] = {
+#define GUARD_TALLY(id, name, help) {#name, help},
+	GUARD_TALLIES(GUARD_TALLY)
+#undef GUARD_TALLY
+};
+
 struct visit {
 	struct error err;
 	json_t *json; /* NULL: text */
 };
 
-static void print(const char *name, const struct counter *c)
+static void print(const char *name, const struct counter *c, const uint64_t *tallies)
 {
 	printf("%s\n  %-16s %-5s %14s %18s\n", name, "reason", "", "packets", "bytes");
 	for (int i = 0; i < REASON_COUNT; i++)
 		printf("  %-16s %-5s %14" PRIu64 " %18" PRIu64 "  %s\n", reasons[i].name,
 		       reasons[i].verdict, (uint64_t)c[i].packets, (uint64_t)c[i].bytes,
 		       reasons[i].help);
+	printf("  %-16s %-5s %14s\n", "event", "", "times");
+	for (int i = 0; i < TALLY_COUNT; i++)
+		printf("  %-16s %-5s %14" PRIu64 " %18s  %s\n", events[i].name, "", tallies[i], "",
+		       events[i].help);
 }
 
-static json_t *to_json(const char *name, const struct counter *c)
+static json_t *to_json(const char *name, const struct counter *c, const uint64_t *tallies)
 {
-	json_t *all = json_object();
+	json_t *all = json_object(), *happened = json_object();
 
 	for (int i = 0; i < REASON_COUNT; i++)
 		json_object_set_new(all, reasons[i].name,
 				    json_pack("{s:s, s:I, s:I}", "verdict", reasons[i].verdict,
 					      "packets", (json_int_t)c[i].packets, "bytes",
 					      (json_int_t)c[i].bytes));
-	return json_pack("{s:s, s:o}", "interface", name, "reasons", all);
+	for (int i = 0; i < TALLY_COUNT; i++)
+		json_object_set_new(happened, events[i].name, json_integer((json_int_t)tallies[i]));
+	return json_pack("{s:s, s:o, s:o}", "interface", name, "reasons", all, "events", happened);
 }
 
 static int show(const char *name, void *arg)
 {
 	struct counter c[REASON_COUNT];
+	uint64_t tallies[TALLY_COUNT];
 	struct visit *v = arg;
 	struct edge e;
 	int rc = edge_open(name, &e, &v->err);
@@ -53,10 +69,12 @@ static int show(const char *name, void *arg)
 	if (rc < 0)
 		return rc;
 	rc = edge_stats(&e, c, &v->err);
+	if (rc == 0)
+		rc = edge_tallies(&e, tallies, &v->err);
 	if (rc == 0 && v->json)
-		json_array_append_new(v->json, to_json(name, c));
+		json_array_append_new(v->json, to_json(name, c, tallies));
 	else if (rc == 0)
-		print(name, c);
+		print(name, c, tallies);
 	edge_close(&e);
 	return rc;
 }

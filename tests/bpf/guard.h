@@ -62,6 +62,20 @@ static inline void counters_read(struct counter *out)
 	free(per_cpu);
 }
 
+static inline uint64_t tally_read(enum tally what)
+{
+	int n = libbpf_num_possible_cpus();
+	struct tallies *per_cpu = calloc((size_t)n, sizeof(*per_cpu));
+	uint32_t key = 0;
+	uint64_t sum = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(guard->maps.tallies), &key, per_cpu), 0);
+	for (int cpu = 0; cpu < n; cpu++)
+		sum += ((const __u64 *)&per_cpu[cpu])[what];
+	free(per_cpu);
+	return sum;
+}
+
 static uint8_t sent[2048];
 static uint32_t sent_len;
 

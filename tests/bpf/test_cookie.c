@@ -1,41 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SYN gate: cookies that the kernel itself made and takes back. */
-#include "tests/bpf/guard.h"
-
-static int listener(int family, uint16_t *ret_port)
-{
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr *addr = family == AF_INET ? (void *)&in : (void *)&in6;
-	socklen_t len = family == AF_INET ? sizeof(in) : sizeof(in6);
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, addr, len), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	assert_int_equal(getsockname(fd, addr, &len), 0);
-	*ret_port = ntohs(family == AF_INET ? in.sin_port : in6.sin6_port);
-	return fd;
-}
-
-static uint32_t be32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static void syn_frame(struct frame *f, int family, int tags, uint16_t port, uint8_t flags,
-		      uint32_t seq, uint32_t ack, const uint8_t *options, size_t options_len)
-{
-	frame_ethernet(f);
-	for (int i = 0; i < tags; i++)
-		frame_vlan(f, ETH_P_8021Q, 9);
-	if (family == AF_INET)
-		frame_ip4(f, "127.0.0.1", "127.0.0.1", tags ? 8 : 0);
-	else
-		frame_ip6(f, "::1", "::1");
-	frame_tcp(f, 40000, port, flags, seq, ack, options, options_len);
-	frame_finish(f);
-}
+#include "tests/bpf/gate.h"
 
 static void cookie_round(int family, int tags, const uint8_t *options, size_t options_len,
 			 uint16_t mss)
@@ -68,8 +33,14 @@ static void cookie_round(int family, int tags, const uint8_t *options, size_t op
 	expect(&f, REASON_COOKIE_VALID);
 	syn_frame(&f, family, tags, port, F_ACK, 1001, cookie + 4097, NULL, 0);
 	expect(&f, REASON_COOKIE_INVALID);
-	/* What is neither a SYN nor a bare ACK is the kernel's. */
+	/* An ACK is one whatever else it does; SYN-ACKs and RSTs are the kernel's. */
+	syn_frame(&f, family, tags, port, F_FIN | F_ACK, 1001, cookie + 1, NULL, 0);
+	expect(&f, REASON_COOKIE_VALID);
+	syn_frame(&f, family, tags, port, F_FIN | F_PSH | F_ACK, 1001, cookie + 4097, NULL, 0);
+	expect(&f, REASON_COOKIE_INVALID);
 	syn_frame(&f, family, tags, port, F_SYN | F_ACK, 1, 1, NULL, 0);
+	expect(&f, REASON_PASSED);
+	syn_frame(&f, family, tags, port, F_RST | F_ACK, 1, 1, NULL, 0);
 	expect(&f, REASON_PASSED);
 	syn_frame(&f, family, tags, port, F_RST, 1, 1, NULL, 0);
 	expect(&f, REASON_PASSED);
@@ -124,6 +95,67 @@ static void test_cookie_modes(void **state)
 	close(fd);
 }
 
+/* In auto mode with tcp_syncookies=1 a cookie means a full queue; 2 stands for one here. */
+static void test_cookie_when_full(void **state)
+{
+	struct policy policy = {
+		.syn_mode = SYN_AUTO, .syn_threshold = 1000, .cookie_options = COOKIE_WHEN_FULL};
+	struct frame syn, ack;
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+
+	(void)state;
+	port_protect(port);
+	syn_frame(&syn, AF_INET, 0, port, F_SYN, 1000, 0, NULL, 0);
+	syn_frame(&ack, AF_INET, 0, port, F_ACK, 1001, 1, NULL, 0);
+	policy_set(policy);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "1");
+	expect(&syn, REASON_PASSED);
+	expect(&ack, REASON_PASSED);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	expect(&syn, REASON_COOKIE_SENT);
+	guard->bss->test_now += SYN_HOLD_NSEC - 1;
+	expect(&ack, REASON_COOKIE_INVALID);
+	guard->bss->test_now += 1;
+	expect(&ack, REASON_PASSED);
+	/* Where the kernel is set to 2 it answers below the threshold itself. */
+	policy.cookie_options = 0;
+	policy_set(policy);
+	expect(&syn, REASON_PASSED);
+	close(fd);
+}
+
+/* Whatever becomes of them: answered, passed, dropped; not what the lists have ended, and not of other ports. */
+static void test_syns_are_counted(void **state)
+{
+	struct frame f;
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+
+	(void)state;
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	syn_frame(&f, AF_INET, 0, port, F_SYN, 1000, 0, NULL, 0);
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS});
+	expect(&f, REASON_COOKIE_SENT);
+	assert_int_equal(tally_read(TALLY_SYNS_SEEN), 1);
+	policy_set((struct policy){.syn_mode = SYN_AUTO, .syn_threshold = 1000});
+	expect(&f, REASON_PASSED);
+	f.bytes[f.l4 + 4] ^= 1;
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS});
+	expect(&f, REASON_BAD_CHECKSUM);
+	assert_int_equal(tally_read(TALLY_SYNS_SEEN), 3);
+	syn_frame(&f, AF_INET, 0, port, F_ACK, 1000, 1, NULL, 0);
+	expect(&f, REASON_COOKIE_INVALID);
+	syn_frame(&f, AF_INET, 0, (uint16_t)(port ^ 1), F_SYN, 1000, 0, NULL, 0);
+	expect(&f, REASON_PASSED);
+	policy_set((struct policy){.syn_mode = SYN_OFF});
+	syn_frame(&f, AF_INET, 0, port, F_SYN, 1000, 0, NULL, 0);
+	expect(&f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_SYNS_SEEN), 3);
+	close(fd);
+}
+
 static void test_cookie_checksum(void **state)
 {
 	struct frame f;
@@ -163,10 +195,9 @@ static void test_cookie_before_bucket(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		GUARD_TEST(test_cookies),
-		GUARD_TEST(test_cookie_modes),
-		GUARD_TEST(test_cookie_checksum),
-		GUARD_TEST(test_cookie_before_bucket),
+		GUARD_TEST(test_cookies),	   GUARD_TEST(test_cookie_modes),
+		GUARD_TEST(test_cookie_when_full), GUARD_TEST(test_syns_are_counted),
+		GUARD_TEST(test_cookie_checksum),  GUARD_TEST(test_cookie_before_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);

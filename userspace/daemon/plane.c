@@ -52,6 +52,11 @@ static void sync_one(const struct config *cfg, size_t i, bool starting)
 		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
 }
 
+static void warn(const char *text)
+{
+	log_warn("packet plane: %s", text);
+}
+
 void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 {
 	_cleanup_close_ int lock = -1;
@@ -69,7 +74,7 @@ void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 		log_warn("packet plane off: %s; serving without it", err.text);
 		return;
 	}
-	if (edge_sysctl_check(&cfg->edge, false, &err) < 0)
+	if (edge_sysctl_check(&cfg->edge, false, warn, &err) < 0)
 		log_warn("packet plane: %s", err.text);
 	p->seen = calloc(cfg->edge.n_interfaces, sizeof(*p->seen));
 	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
@@ -149,6 +154,7 @@ struct view {
 	struct edge_status status;
 	bool guarded;
 	struct counter counters[REASON_COUNT];
+	uint64_t tallies[TALLY_COUNT];
 };
 
 static void look(struct slice interface, struct view *ret)
@@ -161,7 +167,8 @@ static void look(struct slice interface, struct view *ret)
 	if (edge_open(name, &e, NULL) < 0)
 		return;
 	ret->guarded = edge_status(&e, &ret->status, NULL) == 0 && ret->status.attached &&
-		       edge_stats(&e, ret->counters, NULL) == 0;
+		       edge_stats(&e, ret->counters, NULL) == 0 &&
+		       edge_tallies(&e, ret->tallies, NULL) == 0;
 	edge_close(&e);
 }
 
@@ -177,6 +184,23 @@ static void put_counters(struct buf *out, const char *metric, const struct view 
 			buf_printf(out, ",reason=\"%s\",verdict=\"%s\"} %llu\n", reasons[r].name,
 				   reasons[r].verdict,
 				   *(const unsigned long long *)(counter + member));
+		}
+}
+
+static void put_tallies(struct buf *out, const struct view *views, size_t n)
+{
+	static const char *const names[] = {
+#define GUARD_TALLY(id, name, help) #name,
+		GUARD_TALLIES(GUARD_TALLY)
+#undef GUARD_TALLY
+	};
+
+	for (size_t i = 0; i < n; i++)
+		for (int t = 0; views[i].guarded && t < TALLY_COUNT; t++) {
+			buf_puts(out, "sluice_packet_events_total{");
+			metrics_label(out, "interface", views[i].name);
+			buf_printf(out, ",event=\"%s\"} %llu\n", names[t],
+				   (unsigned long long)views[i].tallies[t]);
 		}
 }
 
@@ -200,6 +224,9 @@ void plane_metrics(const struct config *cfg, struct buf *out)
 	put_counters(out, "sluice_packets_total", views, n, offsetof(struct counter, packets));
 	metrics_family(out, "sluice_packet_bytes_total", "counter", "Bytes of their frames.");
 	put_counters(out, "sluice_packet_bytes_total", views, n, offsetof(struct counter, bytes));
+	metrics_family(out, "sluice_packet_events_total", "counter",
+		       "What happened besides, whatever became of the packet.");
+	put_tallies(out, views, n);
 }
 
 void plane_status(const struct config *cfg, struct buf *out)

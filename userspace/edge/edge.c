@@ -19,6 +19,7 @@
 #include "edge/batch.h"
 #include "edge/lists.h"
 #include "edge/pin.h"
+#include "edge/sysctl.h"
 
 #define N_PORTS 65536
 
@@ -158,6 +159,7 @@ static struct policy policy_of(const struct conf_edge *conf)
 
 	if (conf->rate_limit.rate)
 		p.interval = NSEC_PER_SEC / conf->rate_limit.rate;
+	edge_sysctl_cookies(&p);
 	return p;
 }
 
@@ -230,27 +232,55 @@ int edge_status(const struct edge *e, struct edge_status *ret, struct error *err
 	return 0;
 }
 
-int edge_stats(const struct edge *e, struct counter ret[REASON_COUNT], struct error *err)
+/* The value of a per-CPU array of one on every CPU, to be freed. The number of CPUs, or -errno. */
+static int read_cpus(const struct edge *e, int map, const char *what, size_t size, void **ret,
+		     struct error *err)
 {
 	int n = libbpf_num_possible_cpus();
-	_cleanup_free_ struct counters *per_cpu = NULL;
+	_cleanup_free_ void *values = NULL;
 	uint32_t key = 0;
 
 	if (n < 0)
 		return error_sys(err, -n, "number of CPUs");
-	per_cpu = calloc((size_t)n, sizeof(*per_cpu));
-	if (!per_cpu)
-		return error_sys(err, ENOMEM, "%s: counters", e->name);
-	if (bpf_map_lookup_elem(e->counters, &key, per_cpu) < 0)
-		return error_sys(err, errno, "%s: counters", e->name);
+	values = calloc((size_t)n, size);
+	if (!values || bpf_map_lookup_elem(map, &key, values) < 0)
+		return error_sys(err, values ? errno : ENOMEM, "%s: %s", e->name, what);
+	*ret = take_ptr(values);
+	return n;
+}
+
+int edge_stats(const struct edge *e, struct counter ret[REASON_COUNT], struct error *err)
+{
+	_cleanup_free_ void *values = NULL;
+	int n = read_cpus(e, e->counters, "counters", sizeof(struct counters), &values, err);
+
+	if (n < 0)
+		return n;
 	memset(ret, 0, sizeof(*ret) * REASON_COUNT);
 	for (int cpu = 0; cpu < n; cpu++) {
-		const struct counter *c = (const struct counter *)&per_cpu[cpu];
+		const struct counter *c = (const void *)((struct counters *)values + cpu);
 
 		for (int i = 0; i < REASON_COUNT; i++) {
 			ret[i].packets += c[i].packets;
 			ret[i].bytes += c[i].bytes;
 		}
+	}
+	return 0;
+}
+
+int edge_tallies(const struct edge *e, uint64_t ret[TALLY_COUNT], struct error *err)
+{
+	_cleanup_free_ void *values = NULL;
+	int n = read_cpus(e, e->tallies, "tallies", sizeof(struct tallies), &values, err);
+
+	if (n < 0)
+		return n;
+	memset(ret, 0, sizeof(*ret) * TALLY_COUNT);
+	for (int cpu = 0; cpu < n; cpu++) {
+		const __u64 *t = (const void *)((struct tallies *)values + cpu);
+
+		for (int i = 0; i < TALLY_COUNT; i++)
+			ret[i] += t[i];
 	}
 	return 0;
 }

@@ -23,9 +23,7 @@ struct bpf_object;
 #define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6)
 #define EDGE_MAPS(MAP)                                                                             \
 	EDGE_LISTS(MAP)                                                                            \
-	MAP(state)                                                                                 \
-	MAP(policy) MAP(ports) MAP(notes) MAP(counters) MAP(talkers) MAP(watch) MAP(watch_counts)  \
-		MAP(events)
+	MAP(state) MAP(policy) MAP(ports) MAP(notes) MAP(counters) MAP(tallies)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
@@ -94,6 +92,9 @@ int edge_status(const struct edge *e, struct edge_status *ret, struct error *err
 
 /* Sums over all CPUs since the attach. */
 int edge_stats(const struct edge *e, struct counter ret[REASON_COUNT], struct error *err);
+
+/* Events, likewise: a packet may have several, or none. */
+int edge_tallies(const struct edge *e, uint64_t ret[TALLY_COUNT], struct error *err);
 
 /* Call fn for every attached interface, in alphabetical order, until it returns something else than 0. */
 int edge_each(int (*fn)(const char *name, void *arg), void *arg, struct error *err);
