@@ -218,4 +218,74 @@ struct tallies {
 	ABI_MORE
 };
 
+/*
+ * talkers: a per-CPU array of sets, the sources that send the most. One packet in TALK_SAMPLE of each reason is looked at, by
+ * each CPU, so the numbers are of these.
+ */
+#define TALK_SAMPLE	16
+#define TALK_WAYS	4
+#define TALK_SET_BITS	8
+#define TALK_FORGET_SEC 60 /* without a packet, and any other source may have its place */
+#define TALK_WEIGHT_MAX 60000
+
+struct talker {
+	__u64 source; /* 0: nobody's */
+	__u32 packets;
+	__u32 dropped;
+	__u32 bytes; /* goes round */
+	__u32 seen;  /* seconds of CLOCK_MONOTONIC */
+	__u32 dropped_at;
+	__u16 weight; /* its claim to the place */
+	__u8 reason;  /* enum reason, of the last one dropped */
+	__u8 unused;
+};
+
+struct talker_set {
+	struct talker way[TALK_WAYS];
+};
+
+/*
+ * watch: an array of one, mapped by sluice watch, who renews until each second: packets of the reasons that it asks for go into
+ * the ring buffer events, as far as the bucket that all CPUs share allows. What passes is offered once in TALK_SAMPLE.
+ */
+struct watch {
+	__u64 until;	/* nanoseconds of CLOCK_MONOTONIC; 0: nobody watches */
+	__u64 reasons;	/* a bit each */
+	__u64 interval; /* nanoseconds an event */
+	__u64 burst;	/* events */
+	__u64 full_at;
+};
+
+/* watch_counts: a per-CPU array of one. */
+struct watch_counts {
+	__u64 sent;
+	__u64 suppressed; /* over the rate */
+	__u64 lost;	  /* no room: the reader is too slow */
+};
+
+#define EVENT_RING  (1 << 18)
+#define EVENT_FRAME 128
+
+/* What the guard made of a packet; the rest of it is zeros where the guard stopped reading before. */
+struct event_head {
+	__u8 reason;
+	__u8 family; /* 4, 6; 0: neither */
+	__u8 protocol;
+	__u8 tcp_flags; /* FIN, SYN, RST and ACK */
+	__u16 ip;	/* offset of the IP header */
+	__u16 source_port;
+	__u16 port;
+	__u16 unused;
+};
+
+struct event {
+	struct event_head head;
+	__u32 ifindex;
+	__u64 time;  /* CLOCK_MONOTONIC */
+	__u32 bytes; /* of the frame */
+	__u16 captured;
+	__u16 unused;
+	__u8 frame[EVENT_FRAME]; /* its first bytes */
+};
+
 #endif

@@ -101,5 +101,5 @@ int sluice_guard(struct xdp_md *ctx)
 		.bytes = bpf_xdp_get_buff_len(ctx),
 	};
 
-	return finish(decide(ctx, &p), p.bytes);
+	return finish(ctx, &p, decide(ctx, &p));
 }

@@ -46,4 +46,14 @@ DEFINE_ARRAY(notes, BPF_MAP_TYPE_ARRAY, NOTE_MAX, struct note); /* for people on
 DEFINE_ARRAY(counters, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct counters);
 DEFINE_ARRAY(tallies, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct tallies);
 
+DEFINE_ARRAY(talkers, BPF_MAP_TYPE_PERCPU_ARRAY, 1 << TALK_SET_BITS, struct talker_set);
+
+DEFINE_FLAGGED(watch, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, struct watch);
+DEFINE_ARRAY(watch_counts, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct watch_counts);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, EVENT_RING);
+} events SEC(".maps");
+
 #endif

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Every packet ends here: one reason, its counter, its verdict. What happens on the way is tallied. */
+/*
+ * Every packet ends here: one reason, its counter, its verdict; some are looked at more closely. What happens on the way is
+ * tallied.
+ */
 #ifndef BPF_STATS_BPF_H
 #define BPF_STATS_BPF_H
 
+#include "bpf/event.bpf.h"
 #include "bpf/maps.bpf.h"
+#include "bpf/talk.bpf.h"
 
 static __always_inline void tally(enum tally what)
 {
@@ -27,17 +32,23 @@ static __always_inline int verdict_of(enum reason reason)
 	}
 }
 
-static __always_inline int finish(enum reason reason, __u32 bytes)
+static __always_inline int finish(struct xdp_md *ctx, const struct packet *p, enum reason reason)
 {
 	__u32 key = 0;
 	struct counter *c = bpf_map_lookup_elem(&counters, &key);
+	int verdict = verdict_of(reason);
+	bool sampled;
 
 	barrier_var(reason); /* or the compiler checks another copy of it than it uses */
-	if (c && reason < REASON_COUNT) {
-		c[reason].packets++;
-		c[reason].bytes += bytes;
-	}
-	return verdict_of(reason);
+	if (!c || reason >= REASON_COUNT)
+		return verdict;
+	sampled = c[reason].packets++ % TALK_SAMPLE == 0;
+	c[reason].bytes += p->bytes;
+	if (sampled && p->source)
+		talk(p->source, p->bytes, reason, verdict == XDP_DROP);
+	if (sampled || verdict == XDP_DROP)
+		event_offer(ctx, p, reason);
+	return verdict;
 }
 
 #endif

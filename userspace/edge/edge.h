@@ -23,7 +23,9 @@ struct bpf_object;
 #define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6)
 #define EDGE_MAPS(MAP)                                                                             \
 	EDGE_LISTS(MAP)                                                                            \
-	MAP(state) MAP(policy) MAP(ports) MAP(notes) MAP(counters) MAP(tallies)
+	MAP(state)                                                                                 \
+	MAP(policy) MAP(ports) MAP(notes) MAP(counters) MAP(tallies) MAP(talkers) MAP(watch)       \
+		MAP(watch_counts) MAP(events)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
