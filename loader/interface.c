@@ -13,6 +13,7 @@
 #include "edge/lists.h"
 #include "edge/sysctl.h"
 #include "loader/command.h"
+#include "loader/inventory.h"
 
 DEFINE_CLEANUP(struct config *, config_free)
 
@@ -23,6 +24,7 @@ struct visit {
 	const struct config *cfg;
 	struct error err;
 	json_t *json; /* NULL: text */
+	bool whole;   /* sluice status: with what there is in the kernel */
 };
 
 static enum status finish(struct visit *v, int rc)
@@ -255,17 +257,24 @@ static int show(const char *name, void *arg)
 	if (rc < 0)
 		return rc;
 	rc = edge_status(&e, &status, &v->err);
-	if (rc == 0 && v->json)
-		json_array_append_new(v->json, json_status(&e, &status));
-	else if (rc == 0)
+	if (rc == 0 && v->json) {
+		json_t *all = json_status(&e, &status);
+
+		if (v->whole)
+			rc = inventory_json(&e, &status, all, &v->err);
+		json_array_append_new(v->json, all);
+	} else if (rc == 0) {
 		print_status(&e, &status);
+		if (v->whole)
+			rc = inventory_print(&e, &status, &v->err);
+	}
 	edge_close(&e);
 	return rc;
 }
 
 enum status cmd_status(const struct options *o)
 {
-	struct visit v = {.json = o->json ? json_array() : NULL};
+	struct visit v = {.json = o->json ? json_array() : NULL, .whole = true};
 
 	return finish(&v, command_each(o, show, &v, &v.err));
 }

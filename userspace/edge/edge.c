@@ -223,8 +223,11 @@ int edge_status(const struct edge *e, struct edge_status *ret, struct error *err
 	s.attached = s.ifindex != 0;
 	fd = bpf_prog_get_fd_by_id(link.prog_id);
 	len = sizeof(prog);
-	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &prog, &len) == 0)
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &prog, &len) == 0) {
 		s.loaded_at = wall_of_boot(prog.load_time);
+		s.program_bytes = prog.jited_prog_len;
+		memcpy(s.program_tag, prog.tag, sizeof(s.program_tag));
+	}
 	if (s.attached && if_indextoname(s.ifindex, name) && strcmp(name, e->name) == 0 &&
 	    bpf_xdp_query((int)s.ifindex, 0, &query) == 0 && query.prog_id == s.program_id)
 		s.mode = query.attach_mode == XDP_ATTACHED_DRV ? CONF_XDP_NATIVE : CONF_XDP_GENERIC;

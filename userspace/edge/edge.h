@@ -24,8 +24,9 @@ struct bpf_object;
 #define EDGE_MAPS(MAP)                                                                             \
 	EDGE_LISTS(MAP)                                                                            \
 	MAP(state)                                                                                 \
-	MAP(policy) MAP(ports) MAP(notes) MAP(counters) MAP(tallies) MAP(talkers) MAP(watch)       \
-		MAP(watch_counts) MAP(events)
+	MAP(policy)                                                                                \
+	MAP(ports) MAP(notes) MAP(counters) MAP(tallies) MAP(talkers) MAP(watch) MAP(watch_counts) \
+		MAP(events)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
@@ -84,6 +85,8 @@ struct edge_status {
 		mode; /* obtained; CONF_XDP_AUTO: not visible from this network namespace */
 	uint32_t ifindex;
 	uint32_t program_id;
+	uint8_t program_tag[8]; /* the same instructions, the same tag */
+	uint32_t program_bytes; /* of machine code */
 	uint32_t link_id;
 	uint64_t loaded_at;  /* CLOCK_REALTIME ns */
 	uint32_t generation; /* how often the policy was applied */

@@ -131,7 +131,7 @@ void edge_events_read(struct edge_events *w)
 
 int edge_events_counts(const struct edge_events *w, struct watch_counts *ret, struct error *err)
 {
-	struct watch_counts now;
+	struct watch_counts now = {0};
 	int rc = sum_counts(w->edge, &now, err);
 
 	if (rc < 0)
