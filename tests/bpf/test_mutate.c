@@ -2,13 +2,13 @@
 /*
  * Valid frames of every kind, then spoiled at random, through a guard with everything switched on. Whatever comes: never
  * XDP_ABORTED, one counter more by one packet and its bytes, the frame as it came unless it is answered, an answer that is a
- * sound SYN-ACK, and the reason that the parser compiled for this machine gives, too. A round is the same for the same seed;
- * SLUICE_MUTATE_SECONDS=60 goes on with further seeds, from SLUICE_MUTATE_SEED on.
+ * sound SYN-ACK, the reason that the parser compiled for this machine gives, too, and events that tell the same. A round is
+ * the same for the same seed; SLUICE_MUTATE_SECONDS=60 goes on with further seeds, from SLUICE_MUTATE_SEED on.
  */
 #include "tests/bpf/guard.h"
 #include "tests/bpf/native.h"
 
-#define ROUND	    200000 /* packets of a seed */
+#define ROUND	    150000 /* packets of a seed */
 #define MAX_BYTES   8192
 #define LINEAR	    3000 /* a frame up to here is in one piece */
 #define MAC_HEADERS 14
@@ -22,6 +22,10 @@ static uint8_t in[MAX_BYTES], out[MAX_BYTES];
 static size_t in_len, out_len;
 static bool answered; /* the packet before, by what is in out */
 static uint64_t seen[REASON_COUNT];
+
+static struct ring_buffer *ring;
+static struct event event; /* the last one, and how many there were since it was read */
+static size_t n_events, events_seen;
 
 static const char *const names[] = {
 #define GUARD_REASON(id, name, verdict, help) #name,
@@ -155,6 +159,20 @@ static struct policy some_policy(void)
 	return p;
 }
 
+/* Nobody watches, or somebody with any wishes. */
+static void change_watch(void)
+{
+	struct watch w = {
+		.until = one_in(3) ? 0 : ~0ULL,
+		.reasons = (uint64_t)below(1U << 31) << 31 | below(1U << 31),
+		.interval = 1 + below(1000000),
+		.burst = 1 + below(100),
+	};
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.watch), &zero, &w, 0), 0);
+}
+
 static void change_policy(void)
 {
 	int state = bpf_map__fd(guard->maps.state), policies = bpf_map__fd(guard->maps.policy);
@@ -168,6 +186,7 @@ static void change_policy(void)
 	}
 	assert_int_equal(bpf_map_update_elem(state, &zero, &s, 0), 0);
 	change_lists();
+	change_watch();
 }
 
 static void add_ip6_extensions(struct frame *f)
@@ -347,6 +366,15 @@ static bool make_ack(struct frame *f)
 
 /* ---- what must hold ---- */
 
+static int take_event(void *arg, void *data, size_t size)
+{
+	(void)arg;
+	if (size >= sizeof(event))
+		memcpy(&event, data, sizeof(event));
+	n_events++;
+	return 0;
+}
+
 static int run(uint32_t interface)
 {
 	struct xdp_md ctx = {.data_end = (uint32_t)in_len, .ingress_ifindex = interface};
@@ -403,6 +431,21 @@ static void check_answer(void)
 	demand(frame_check(out, out_len, n.ip) == 0);
 }
 
+/* What was offered to who watches: the frame that the guard leaves, and the reason. */
+static void check_event(int reason)
+{
+	n_events = 0;
+	demand(ring_buffer__consume(ring) >= 0);
+	demand(n_events <= 1);
+	if (n_events == 0)
+		return;
+	events_seen++;
+	demand(event.head.reason == reason);
+	demand(event.bytes == out_len);
+	demand(event.captured == (out_len < EVENT_FRAME ? out_len : EVENT_FRAME));
+	demand(memcmp(event.frame, out, event.captured) == 0);
+}
+
 static int look(uint32_t interface)
 {
 	struct counter before[REASON_COUNT], after[REASON_COUNT];
@@ -425,6 +468,7 @@ static int look(uint32_t interface)
 	demand(reason < REASON_COUNT);
 	demand(verdict == verdicts[reason]);
 	seen[reason]++;
+	check_event(reason);
 	if (in_len <= LINEAR && n.addresses != REASON_PASSED)
 		demand(reason == (int)n.addresses);
 	if (in_len <= LINEAR && n.addresses == REASON_PASSED)
@@ -495,13 +539,17 @@ static void mutations(void **state)
 	(void)state;
 	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	switch_on();
+	ring = ring_buffer__new(bpf_map__fd(guard->maps.events), take_event, NULL, NULL);
+	assert_non_null(ring);
 	seed = first ? strtoull(first, NULL, 0) : 1;
 	do {
 		one_round();
 		packets += number;
 		seed++;
 	} while (time(NULL) < end);
-	printf("%llu packets\n", (unsigned long long)packets);
+	printf("%llu packets, %zu events\n", (unsigned long long)packets, events_seen);
+	assert_true(events_seen > 0);
+	ring_buffer__free(ring);
 	close(fds[0]);
 	close(fds[1]);
 }
