@@ -34,12 +34,13 @@ struct {
 	__type(value, struct source_line);
 } sources SEC(".maps");
 
-__u8 frame[FRAME6]; /* its source is 0, but for no sources */
-__u32 frame_len;    /* FRAME4 or FRAME6 */
-__u32 protocol;	    /* IPPROTO_TCP has a checksum to be kept right */
-__u32 first_line;   /* of the table of sources */
-__u32 n_sources;    /* 0: the template's own */
-__u32 turn;	    /* the next one */
+__u8 frame[FRAME_LONG]; /* its source is 0, but for no sources */
+__u32 frame_len;	/* one of the three */
+__u32 family;		/* 4, 6 */
+__u32 protocol;		/* IPPROTO_TCP has a checksum to be kept right */
+__u32 first_line;	/* of the table of sources */
+__u32 n_sources;	/* 0: the template's own */
+__u32 turn;		/* the next one */
 
 /* Add words that were 0 to what a checksum sums up (RFC 1624). */
 static __always_inline void check_add(__u16 *check, const __u32 *words, int n)
@@ -99,18 +100,22 @@ int driver(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
-	if (data + FRAME6 <= end) {
-		__builtin_memcpy(data, frame, FRAME6);
-		words = next_source(LINE_SOURCES6);
-		if (words)
-			set_source6(data, words);
-	} else if (data + FRAME4 <= end) {
-		__builtin_memcpy(data, frame, FRAME4);
+	if (data + FRAME_LONG <= end)
+		__builtin_memcpy(data, frame, FRAME_LONG);
+	else if (data + FRAME_MIDDLE <= end)
+		__builtin_memcpy(data, frame, FRAME_MIDDLE);
+	else if (data + FRAME_SHORT <= end)
+		__builtin_memcpy(data, frame, FRAME_SHORT);
+	else
+		return XDP_ABORTED;
+	if (family == 4) {
 		words = next_source(LINE_SOURCES4);
 		if (words)
 			set_source4(data, words);
-	} else {
-		return XDP_ABORTED;
+	} else if (data + FRAME_MIDDLE <= end) {
+		words = next_source(LINE_SOURCES6);
+		if (words)
+			set_source6(data, words);
 	}
 	bpf_tail_call(ctx, &program, 0);
 	return XDP_ABORTED;

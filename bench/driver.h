@@ -5,9 +5,13 @@
 
 #include <linux/types.h>
 
-/* Ethernet, IP and a SYN with 20 bytes of options; shorter packets are padded. */
-#define FRAME4 74
-#define FRAME6 94
+/*
+ * The frames' lengths: IPv4 without options of TCP, padded; a SYN of IPv4 with 20 bytes of options, which is as long as IPv6
+ * without; a SYN of IPv6.
+ */
+#define FRAME_SHORT  60
+#define FRAME_MIDDLE 74
+#define FRAME_LONG   94
 
 /* The table of sources, in network order: lines of 64 bytes, of one family each. */
 #define SOURCE_LINES  (1U << 20)

@@ -82,7 +82,8 @@ static int run_once(int program, const struct way *w, const struct course *c, ui
 	ways_frame(w, &f);
 	memset(driver->bss->frame, 0, sizeof(driver->bss->frame));
 	memcpy(driver->bss->frame, f.bytes, f.len);
-	driver->bss->frame_len = w->family == 4 ? FRAME4 : FRAME6;
+	driver->bss->frame_len = f.len < FRAME_SHORT ? FRAME_SHORT : (uint32_t)f.len;
+	driver->bss->family = w->family;
 	driver->bss->protocol = f.protocol;
 	driver->bss->first_line = c->first_line;
 	driver->bss->n_sources = c->n_sources;

@@ -51,7 +51,7 @@ const struct way ways[] = {
 	 ROOMY},
 	{"denied by prefix, IPv4", SOURCE_PREFIX, 4, 0, WAY_OPEN, false, REASON_DENIED, TRIE,
 	 ROOMY},
-	{"denied by prefix, IPv6", SOURCE_PREFIX, 6, 0, WAY_OPEN, false, REASON_DENIED, TRIE,
+	{"denied by prefix, IPv6", SOURCE_PREFIX, 6, F_ACK, WAY_OPEN, false, REASON_DENIED, TRIE,
 	 ROOMY},
 	{"spoofed flood", SOURCE_CLEAN, 4, F_ACK, WAY_PROTECTED, true, REASON_PASSED, 0, ROOMY},
 	{"limited, one source", SOURCE_FIXED, 4, F_ACK, WAY_PROTECTED, false, REASON_LIMITED, 0,

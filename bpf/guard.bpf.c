@@ -20,6 +20,8 @@ static __always_inline enum reason parse(struct packet *p)
 
 	if (reason == REASON_PASSED)
 		reason = p->family == 4 ? parse_ip4(p) : parse_ip6(p);
+	if (reason != REASON_PASSED)
+		p->bytes = bpf_xdp_get_buff_len(p->ctx);
 	return reason;
 }
 
@@ -98,7 +100,8 @@ int sluice_guard(struct xdp_md *ctx)
 		.data = (void *)(long)ctx->data,
 		.end = (void *)(long)ctx->data_end,
 		.cursor = (void *)(long)ctx->data,
-		.bytes = bpf_xdp_get_buff_len(ctx),
+		.bytes = ctx->data_end - ctx->data,
+		.ctx = ctx,
 	};
 
 	return finish(ctx, &p, decide(ctx, &p));

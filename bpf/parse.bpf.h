@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * From frame to the fields that the guard decides by: Ethernet, up to two VLAN tags, IPv4 with options, IPv6
- * with extension headers, fragments, TCP, UDP, ICMP. Plain pointers, no maps, no helpers.
+ * with extension headers, fragments, TCP, UDP, ICMP. Plain pointers and no maps; one helper, which knows how long a frame
+ * in several buffers is.
  */
 #ifndef BPF_PARSE_BPF_H
 #define BPF_PARSE_BPF_H
@@ -57,10 +58,11 @@ struct icmp_head {
 };
 
 struct packet {
+	struct xdp_md *ctx; /* NULL outside of the kernel */
 	void *data;
 	void *end;
 	void *cursor;
-	__u32 bytes; /* of the whole frame, what lies behind end included */
+	__u32 bytes; /* of the frame up to end, or of all of it where that counts: packet_measure */
 	__u16 ip;    /* offset of the IP header */
 	__u16 l4;    /* offset of TCP, UDP or ICMP */
 	__u8 family; /* 4, 6; 0: neither */
@@ -142,6 +144,25 @@ static __always_inline enum reason parse_ethernet(struct packet *p)
 	return REASON_PASSED;
 }
 
+/*
+ * Given the IP packet's length: when that is not what lies before end, the frame may go on in other buffers. Few do, and the
+ * helper that knows costs as much as all of this parser. A short packet is padded, to at least ETH_ZLEN.
+ */
+static __always_inline void packet_measure(struct packet *p, __u32 len)
+{
+#ifdef __bpf__
+	__u32 end = p->ip + len;
+	__u32 more = end > p->bytes || (end < p->bytes && p->bytes > ETH_ZLEN);
+
+	/* The verifier then meets any length first, and the one that it knows more of adds nothing. */
+	barrier_var(more);
+	if (__builtin_expect(more, true))
+		p->bytes = bpf_xdp_get_buff_len(p->ctx);
+#else
+	(void)p, (void)len;
+#endif
+}
+
 static __always_inline enum reason parse_ip4(struct packet *p)
 {
 	struct iphdr *ip = take(p, sizeof(*ip));
@@ -151,6 +172,7 @@ static __always_inline enum reason parse_ip4(struct packet *p)
 		return REASON_MALFORMED;
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
+	packet_measure(p, total);
 	if (!total && p->bytes > IP_MAX)
 		total = IP_MAX;
 	if (header < sizeof(*ip) || total < header || p->ip + total > p->bytes)
@@ -217,6 +239,7 @@ static __always_inline enum reason parse_ip6(struct packet *p)
 	if (!ip || ip->version != 6)
 		return REASON_MALFORMED;
 	payload = bpf_ntohs(ip->payload_len);
+	packet_measure(p, payload + sizeof(*ip));
 	if (!payload && p->bytes > IP_MAX)
 		payload = IP_MAX - sizeof(*ip);
 	if (p->ip + sizeof(*ip) + payload > p->bytes)

@@ -536,6 +536,45 @@ static void test_lengths(void **state)
 	expect(&f, REASON_MALFORMED);
 }
 
+/* A jumbo frame, of which a program sees only the first page: its bytes count all, and its length is held to all of it. */
+static void test_several_buffers(void **state)
+{
+	static uint8_t jumbo[8000];
+	static const struct {
+		enum reason reason;
+		uint32_t too_long;
+		bool ip6;
+	} cases[] = {{REASON_PASSED, 0, false},
+		     {REASON_MALFORMED, 1, false},
+		     {REASON_PASSED, 0, true},
+		     {REASON_MALFORMED, 1, true}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = jumbo,
+			    .data_size_in = sizeof(jumbo));
+		struct counter before[REASON_COUNT], after[REASON_COUNT];
+		enum reason reason = cases[i].reason;
+		uint32_t len = sizeof(jumbo) + cases[i].too_long;
+		struct frame f;
+		uint16_t field;
+
+		if (cases[i].ip6)
+			tcp6(&f, CLIENT6, F_ACK);
+		else
+			tcp4(&f, CLIENT4, F_ACK);
+		memcpy(jumbo, f.bytes, f.len);
+		field = htons((uint16_t)(len - f.ip - (cases[i].ip6 ? 40 : 0)));
+		memcpy(jumbo + f.ip + (cases[i].ip6 ? 4 : 2), &field, sizeof(field));
+		counters_read(before);
+		assert_int_equal(bpf_prog_test_run_opts(program, &opts), 0);
+		counters_read(after);
+		assert_int_equal(opts.retval, verdicts[reason]);
+		assert_int_equal(after[reason].packets - before[reason].packets, 1);
+		assert_int_equal(after[reason].bytes - before[reason].bytes, sizeof(jumbo));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -557,6 +596,7 @@ int main(void)
 		GUARD_TEST(test_port_zero),
 		GUARD_TEST(test_truncated),
 		GUARD_TEST(test_lengths),
+		GUARD_TEST(test_several_buffers),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);
