@@ -14,8 +14,7 @@
 #include "edge/lists.h"
 #include "loader/addresses.h"
 #include "loader/command.h"
-
-static const char *const origins[] = {"operator", "file"};
+#include "loader/entry.h"
 
 struct call {
 	const struct options *o;
@@ -122,66 +121,16 @@ static int run_change(struct call *c, const struct change *change)
 	return rc;
 }
 
-static bool holds(const struct conf_cidr *outer, const struct conf_cidr *inner)
-{
-	size_t bytes = outer->prefixlen / 8;
-	uint8_t mask = (uint8_t)(0xff00 >> outer->prefixlen % 8);
-
-	if (outer->family != inner->family || outer->prefixlen > inner->prefixlen ||
-	    memcmp(outer->addr, inner->addr, bytes) != 0)
-		return false;
-	return !mask || ((outer->addr[bytes] ^ inner->addr[bytes]) & mask) == 0;
-}
-
 /* Whether the filters of the command line let an entry through: within a named prefix, or holding it. */
 static bool wanted(const struct call *c, const struct edge_entry *entry)
 {
-	if (c->o->origin && strcmp(c->o->origin, origins[entry->origin == ORIGIN_FILE]) != 0)
+	if (c->o->origin && strcmp(c->o->origin, entry_origin(entry)) != 0)
 		return false;
 	for (size_t i = 0; i < c->addresses.n; i++)
-		if (holds(&c->addresses.items[i], &entry->cidr) ||
-		    holds(&entry->cidr, &c->addresses.items[i]))
+		if (conf_cidr_holds(&c->addresses.items[i], &entry->cidr) ||
+		    conf_cidr_holds(&entry->cidr, &c->addresses.items[i]))
 			return true;
 	return c->addresses.n == 0;
-}
-
-static uint64_t seconds_left(const struct edge_entry *entry)
-{
-	uint64_t now = clock_mono() / NSEC_PER_SEC;
-
-	return entry->until > now ? entry->until - now : 0;
-}
-
-static json_t *entry_json(const struct edge *e, const struct edge_entry *entry)
-{
-	char text[CONF_CIDR_TEXT];
-	struct note note;
-	json_t *all;
-
-	conf_cidr_format(&entry->cidr, text);
-	all = json_pack("{s:s, s:s}", "prefix", text, "origin",
-			origins[entry->origin == ORIGIN_FILE]);
-	if (entry->until)
-		json_object_set_new(all, "expires_in",
-				    json_integer((json_int_t)seconds_left(entry)));
-	edge_note_read(e, entry->note, &note);
-	if (*note.by)
-		json_object_set_new(all, "by", json_string(note.by));
-	if (*note.why)
-		json_object_set_new(all, "why", json_string(note.why));
-	return all;
-}
-
-static void print_note(const struct edge *e, const struct edge_entry *entry)
-{
-	struct note note;
-
-	edge_note_read(e, entry->note, &note);
-	if (entry->until)
-		printf("  ends in %" PRIu64 "s", seconds_left(entry));
-	if (*note.by)
-		printf("  %s%s%s", note.by, *note.why ? ": " : "", note.why);
-	putchar('\n');
 }
 
 static int list(struct call *c, const struct edge *e, const struct edge_entries *entries)
@@ -199,8 +148,8 @@ static int list(struct call *c, const struct edge *e, const struct edge_entries 
 			continue;
 		}
 		conf_cidr_format(&entry->cidr, text);
-		printf("%-16s %-43s %-8s", e->name, text, origins[entry->origin == ORIGIN_FILE]);
-		print_note(e, entry);
+		printf("%-16s %-43s %-8s", e->name, text, entry_origin(entry));
+		entry_print_note(e, entry);
 	}
 	if (c->json)
 		json_array_append_new(c->json, json_pack("{s:s, s:s, s:o}", "interface", e->name,
@@ -229,31 +178,16 @@ static int export(struct call *c, const struct edge *e, const struct edge_entrie
 			continue;
 		conf_cidr_format(&entry->cidr, text);
 		printf("%-43s #", text);
-		print_note(e, entry);
+		entry_print_note(e, entry);
 	}
 	return 0;
-}
-
-/* The longest prefix that holds the address; NULL: none does. */
-static const struct edge_entry *match(const struct edge_entries *entries,
-				      const struct conf_cidr *address)
-{
-	const struct edge_entry *best = NULL;
-
-	for (size_t i = 0; i < entries->n; i++) {
-		const struct edge_entry *entry = &entries->items[i];
-
-		if (holds(&entry->cidr, address) &&
-		    (!best || entry->cidr.prefixlen > best->cidr.prefixlen))
-			best = entry;
-	}
-	return best;
 }
 
 static int test(struct call *c, const struct edge *e, const struct edge_entries *entries)
 {
 	for (size_t i = 0; i < c->addresses.n; i++) {
-		const struct edge_entry *found = match(entries, &c->addresses.items[i]);
+		const struct edge_entry *found = edge_entries_match(entries,
+								    &c->addresses.items[i]);
 		char address[CONF_CIDR_TEXT];
 		char prefix[CONF_CIDR_TEXT];
 
@@ -273,8 +207,8 @@ static int test(struct call *c, const struct edge *e, const struct edge_entries 
 		}
 		conf_cidr_format(&found->cidr, prefix);
 		printf("%-16s %s is on the %s list by %s, %s", e->name, address, c->o->family,
-		       prefix, origins[found->origin == ORIGIN_FILE]);
-		print_note(e, found);
+		       prefix, entry_origin(found));
+		entry_print_note(e, found);
 	}
 	return 0;
 }

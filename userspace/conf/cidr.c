@@ -69,3 +69,14 @@ void conf_cidr_format(const struct conf_cidr *cidr, char ret[CONF_CIDR_TEXT])
 	else
 		snprintf(ret, CONF_CIDR_TEXT, "%s/%u", addr, cidr->prefixlen);
 }
+
+bool conf_cidr_holds(const struct conf_cidr *outer, const struct conf_cidr *inner)
+{
+	size_t bytes = outer->prefixlen / 8;
+	uint8_t mask = (uint8_t)(0xff00 >> outer->prefixlen % 8);
+
+	if (outer->family != inner->family || outer->prefixlen > inner->prefixlen ||
+	    memcmp(outer->addr, inner->addr, bytes) != 0)
+		return false;
+	return !mask || ((outer->addr[bytes] ^ inner->addr[bytes]) & mask) == 0;
+}

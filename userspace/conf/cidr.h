@@ -16,6 +16,9 @@ const char *conf_cidr_parse(struct slice text, struct conf_cidr *ret);
 /* A single address is written without its length. */
 void conf_cidr_format(const struct conf_cidr *cidr, char ret[CONF_CIDR_TEXT]);
 
+/* Whether all addresses of inner are outer's, too. */
+bool conf_cidr_holds(const struct conf_cidr *outer, const struct conf_cidr *inner);
+
 /* For qsort and bsearch: family, then length, then bytes. */
 int conf_cidr_compare(const struct conf_cidr *a, const struct conf_cidr *b);
 

@@ -141,6 +141,21 @@ int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entrie
 	return 0;
 }
 
+const struct edge_entry *edge_entries_match(const struct edge_entries *entries,
+					    const struct conf_cidr *address)
+{
+	const struct edge_entry *best = NULL;
+
+	for (size_t i = 0; i < entries->n; i++) {
+		const struct edge_entry *entry = &entries->items[i];
+
+		if (conf_cidr_holds(&entry->cidr, address) &&
+		    (!best || entry->cidr.prefixlen > best->cidr.prefixlen))
+			best = entry;
+	}
+	return best;
+}
+
 static int compare_entries(const void *a, const void *b)
 {
 	const struct edge_entry *x = a;

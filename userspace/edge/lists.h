@@ -39,6 +39,10 @@ int edge_list_del(struct edge_batch *b, enum edge_list list, const struct conf_c
 int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entries *ret,
 		   struct error *err);
 
+/* The longest prefix that holds the address; NULL: none does. */
+const struct edge_entry *edge_entries_match(const struct edge_entries *entries,
+					    const struct conf_cidr *address);
+
 /* Make the file's entries those of cidrs: add what is missing, remove what an earlier file has put there. */
 int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
 			  struct error *err);
