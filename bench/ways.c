@@ -26,15 +26,25 @@ static uint32_t clients[CLIENTS]; /* addresses, in network order */
 /* Never empty here, and never full; and one packet, then no more for as long as this runs. */
 #define ROOMY                                                                                      \
 	{                                                                                          \
-		.interval = 500000, .burst = 4000                                                  \
+		.metered = 1 << LIMIT_PACKETS, .tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {      \
+			500000,                                                                    \
+			4000                                                                       \
+		}                                                                                  \
 	}
 #define TIGHT                                                                                      \
 	{                                                                                          \
-		.interval = 3600000000000, .burst = 1                                              \
+		.metered = 1 << LIMIT_PACKETS, .tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {      \
+			3600000000000,                                                             \
+			1                                                                          \
+		}                                                                                  \
 	}
 #define GATE                                                                                       \
 	{                                                                                          \
-		.syn_mode = SYN_ALWAYS, .interval = 500000, .burst = 4000                          \
+		.syn_mode = SYN_ALWAYS, .metered = 1 << LIMIT_PACKETS,                             \
+		.tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {                                     \
+			500000,                                                                    \
+			4000                                                                       \
+		}                                                                                  \
 	}
 
 #define LISTS (FILTER_BIT(FILTER_LPM) | FILTER_BIT(FILTER_XDP_FILTER))

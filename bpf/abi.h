@@ -111,40 +111,116 @@ enum cookie_option {
 		8, /* tcp_syncookies is 1: SYN_AUTO asks for each SYN whether the queue is full */
 };
 
+/*
+ * What limits count, each with a reason of its own. Their order is that of the reasons; packets come first.
+ * GUARD_LIMIT(ENUMERATOR, name, help)
+ */
+#define GUARD_LIMITS(GUARD_LIMIT)                                                                  \
+	GUARD_LIMIT(PACKETS, packets, "Packets to protected ports, and pings")                     \
+	GUARD_LIMIT(BYTES, bytes, "Bytes of their frames")                                         \
+	GUARD_LIMIT(SYNS, syns, "SYNs to protected ports, as far as no cookie answers them")       \
+	GUARD_LIMIT(CONNECTIONS, connections, "TCP handshakes completed on protected ports")       \
+	GUARD_LIMIT(UDP, udp, "UDP packets to protected ports")                                    \
+	GUARD_LIMIT(ICMP, icmp, "ICMP messages, but for those between neighbours")                 \
+	GUARD_LIMIT(FRAGMENTS, fragments, "Fragments, whatever they are of")
+
+enum limit_class {
+#define GUARD_LIMIT(id, name, help) LIMIT_##id,
+	GUARD_LIMITS(GUARD_LIMIT)
+#undef GUARD_LIMIT
+		LIMIT_CLASSES,
+};
+
+/* A unit is a packet, a handshake or a fragment; of bytes it is 1 KiB, and parts of it count as such. */
+#define LIMIT_BYTES_SHIFT 10
+
+struct limit {
+	__u64 interval; /* nanoseconds a unit; 0: no limit */
+	__u64 burst; /* units that a full bucket holds; at least 1. A packet that is larger takes all of it */
+};
+
+/* The limits of each source of some prefixes (tiers4, tiers6), or of everybody: number 0. */
+#define TIER_EVERYBODY 0
+#define TIERS	       16
+
+struct tier {
+	char name[24];
+	struct limit limit[LIMIT_CLASSES];
+};
+
+enum guard_mode {
+	GUARD_ENFORCE,
+	GUARD_SHADOW, /* all is counted as it would be, everything passes, no cookies are sent */
+};
+
 /* policy: an array of two generations; key: state.generation & 1. */
 struct policy {
 	enum syn_mode syn_mode;
 	__u32 syn_threshold; /* SYNs a second, to protected ports, from all sources; SYN_AUTO */
-	__u64 interval;	     /* nanoseconds a packet of one source's bucket; 0: no limit */
-	__u64 burst;	     /* packets that a full bucket holds; at least 1 */
+	enum guard_mode mode;
+	__u32 metered;	     /* a bit for each enum limit_class that has a limit anywhere below */
+	__u32 port_metered;  /* the same of port alone */
+	__u32 tiers;	     /* how many there are besides number 0 */
+	__u32 exact_clock;   /* 1: a bucket is so shallow that the coarse clock won't do */
 	__u8 cookie_options; /* of enum cookie_option */
 	__u8 cookie_wscale;  /* the one that the kernel's own sockets use here, 0 to 14 */
-	__u8 unused[6];
+	__u8 unused[2];
+	__u64 ipv6_ignored; /* bits of a /64, in host order, that tell no sources apart */
+	struct limit
+		port[LIMIT_CLASSES]; /* a protected port's, of all unverified sources together */
+	struct tier tier[TIERS];
 };
 
 /*
  * A token bucket as its theoretical arrival time (GCRA, ITU-T I.371): the moment when it will be full again.
- * One word, so that one compare-and-swap takes a token. The source is sluice_source4 or _source6.
+ * One word, so that one compare-and-swap takes a token. The key is bucket_key's: of a source and a limit.
  */
 struct bucket {
-	__u64 source;
+	__u64 key;
 	__u64 full_at;
 };
 
 /*
- * buckets: an array of sets of one cache line. A way is given to another source only when its bucket is full
- * again, so that nothing is forgotten by it; a newcomer to a set without such a way shares one.
+ * buckets: of unverified sources, an array of sets of one cache line. A way is given to another key only when its bucket is
+ * full again, so that nothing is forgotten by it; a newcomer to a set without such a way shares one.
  */
 #define BUCKET_WAYS 4
 #ifndef BUCKET_SETS
-#define BUCKET_SETS 16384 /* a power of two: 65,536 sources at once in 1 MiB */
+#define BUCKET_SETS 16384 /* a power of two: 65,536 buckets at once in 1 MiB */
 #endif
 
 struct bucket_set {
 	struct bucket way[BUCKET_WAYS];
 } __attribute__((aligned(64)));
 
-/* An IPv6 source is its /64, an IPv4 source its address, marked so that it meets no /64. */
+/*
+ * Sources that have shown that they are where they say, by a valid cookie or an established connection. known: an array of
+ * sets of one cache line, the keys of such sources; verified: an array of all their buckets, VERIFIED_WAYS for each set. A
+ * source that has sent within VERIFIED_HOLD_NSEC or has a bucket that is not full keeps its place; a newcomer to a set
+ * without another place stays unverified.
+ */
+#define VERIFIED_WAYS	   8
+#define VERIFIED_HOLD_NSEC 60000000000ULL
+#ifndef VERIFIED_SETS
+#define VERIFIED_SETS 8192 /* a power of two: 65,536 sources in 4.5 MiB */
+#endif
+
+struct known_set {
+	__u64 key[VERIFIED_WAYS];
+} __attribute__((aligned(64)));
+
+struct verified {
+	__u64 idle_at; /* VERIFIED_HOLD_NSEC after it was last seen, give or take a second; 0: nobody's */
+	__u64 full_at[LIMIT_CLASSES];
+} __attribute__((aligned(64)));
+
+/* port_sums: by port number, buckets that all unverified sources share; port 0: of what has no ports. */
+struct port_sum {
+	__u64 full_at[LIMIT_CLASSES];
+	__u64 unused;
+};
+
+/* An IPv6 source is its /64, or less of it; an IPv4 source its address, marked so that it meets no /64. */
 #define SOURCE4_MARK 0x0000ffff00000000ULL
 
 /* syn_state: an array of one, the SYN gate's own meter. */
@@ -168,7 +244,17 @@ struct syn_state {
 	GUARD_REASON(COOKIE_VALID, cookie_valid, PASS, "ACK with a valid SYN cookie")              \
 	GUARD_REASON(COOKIE_SENT, cookie_sent, TX, "SYN answered with a cookie")                   \
 	GUARD_REASON(DENIED, denied, DROP, "Source on the deny list")                              \
-	GUARD_REASON(LIMITED, limited, DROP, "Source over its token bucket")                       \
+	GUARD_REASON(LIMITED, limited, DROP, "Source over its limit of packets")                   \
+	GUARD_REASON(LIMITED_BYTES, limited_bytes, DROP, "Source over its limit of bytes")         \
+	GUARD_REASON(LIMITED_SYNS, limited_syns, DROP, "Source over its limit of SYNs")            \
+	GUARD_REASON(LIMITED_CONNECTIONS, limited_connections, DROP,                               \
+		     "Source over its limit of new connections")                                   \
+	GUARD_REASON(LIMITED_UDP, limited_udp, DROP, "Source over its limit of UDP packets")       \
+	GUARD_REASON(LIMITED_ICMP, limited_icmp, DROP, "Source over its limit of ICMP messages")   \
+	GUARD_REASON(LIMITED_FRAGMENTS, limited_fragments, DROP,                                   \
+		     "Source over its limit of fragments")                                         \
+	GUARD_REASON(LIMITED_PORT, limited_port, DROP,                                             \
+		     "Unverified source, and these are over a limit of the port")                  \
 	GUARD_REASON(COOKIE_INVALID, cookie_invalid, DROP, "ACK to a listener without a cookie")   \
 	GUARD_REASON(MALFORMED, malformed, DROP, "Headers cut short or contradicting each other")  \
 	GUARD_REASON(MARTIAN, martian, DROP, "Source that nobody can answer")                      \
@@ -201,7 +287,10 @@ struct counters {
 
 /* What happened besides, whatever became of the packet. GUARD_TALLY(ENUMERATOR, name, help) */
 #define GUARD_TALLIES(GUARD_TALLY)                                                                 \
-	GUARD_TALLY(SYNS_SEEN, syns_seen, "SYNs that came to the SYN gate")
+	GUARD_TALLY(SYNS_SEEN, syns_seen, "SYNs that came to the SYN gate")                        \
+	GUARD_TALLY(VERIFIED, verified, "Sources that were verified and got buckets of their own") \
+	GUARD_TALLY(VERIFIED_REFUSED, verified_refused,                                            \
+		    "Packets that verified their source, and there was no room for it")
 
 enum tally {
 #define GUARD_TALLY(id, name, help) TALLY_##id,

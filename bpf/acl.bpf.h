@@ -21,7 +21,7 @@ static __always_inline bool acl_counts(const struct list_value *v, enum batch ba
 	return !until || clock_seconds() < until;
 }
 
-enum acl_list { ACL_ALLOW4, ACL_ALLOW6, ACL_DENY4, ACL_DENY6 };
+enum acl_list { ACL_ALLOW4, ACL_ALLOW6, ACL_DENY4, ACL_DENY6, ACL_TIERS4, ACL_TIERS6 };
 
 /*
  * A look-up among shorter and shorter prefixes. The length is kept in a byte off the words' bounds, of which the verifier
@@ -33,6 +33,7 @@ struct acl_walk {
 	enum batch batch;
 	bool match;
 	__u8 prefixlen;
+	__u16 note; /* of the entry that matches */
 };
 
 static __always_inline const struct list_value *acl_find(enum acl_list list, const void *key)
@@ -44,8 +45,12 @@ static __always_inline const struct list_value *acl_find(enum acl_list list, con
 		return bpf_map_lookup_elem(&allow6, key);
 	case ACL_DENY4:
 		return bpf_map_lookup_elem(&deny4, key);
-	default:
+	case ACL_DENY6:
 		return bpf_map_lookup_elem(&deny6, key);
+	case ACL_TIERS4:
+		return bpf_map_lookup_elem(&tiers4, key);
+	default:
+		return bpf_map_lookup_elem(&tiers6, key);
 	}
 }
 
@@ -60,8 +65,12 @@ static long acl_step(__u64 turn __attribute__((unused)), struct acl_walk *walk)
 	if (!v)
 		return 1;
 	walk->match = acl_counts(v, walk->batch);
-	if (walk->match)
+	if (walk->match) {
+		walk->note = v->stage == STAGE_CHANGING && walk->batch == BATCH_COMMITTED
+				     ? v->next_note
+				     : v->note;
 		return 1;
+	}
 	if (v->prefixlen && v->prefixlen < len)
 		len = v->prefixlen;
 	walk->prefixlen = len - 1;
@@ -70,18 +79,18 @@ static long acl_step(__u64 turn __attribute__((unused)), struct acl_walk *walk)
 
 /*
  * The longest prefix does not count: one that is shorter may. A turn a length at most. Global, so that the verifier looks at it
- * once and not once a way that leads here.
+ * once and not once a way that leads here. The note of the entry that does, or -1.
  */
-__noinline bool acl_shorter(const struct prefix6 *key, enum acl_list list, enum batch batch)
+__noinline int acl_shorter(const struct prefix6 *key, enum acl_list list, enum batch batch)
 {
 	struct acl_walk walk = {.list = list, .batch = batch};
 
 	if (!key)
-		return false;
+		return -1;
 	walk.key = *key;
 	walk.prefixlen = key->prefixlen;
 	bpf_loop(129, acl_step, &walk, 0);
-	return walk.match;
+	return walk.match ? walk.note : -1;
 }
 
 static __always_inline bool acl_match(const struct packet *p, enum acl_list list)
@@ -90,7 +99,7 @@ static __always_inline bool acl_match(const struct packet *p, enum acl_list list
 
 	if (!v)
 		return false;
-	return (!v->stage && !v->until) || acl_shorter(&p->source6, list, p->batch);
+	return (!v->stage && !v->until) || acl_shorter(&p->source6, list, p->batch) >= 0;
 }
 
 static __always_inline bool acl_allowed(const struct packet *p)
@@ -101,6 +110,25 @@ static __always_inline bool acl_allowed(const struct packet *p)
 static __always_inline bool acl_denied(const struct packet *p)
 {
 	return p->family == 4 ? acl_match(p, ACL_DENY4) : acl_match(p, ACL_DENY6);
+}
+
+static __always_inline __u32 acl_note(const struct packet *p, enum acl_list list)
+{
+	const struct list_value *v = acl_find(list, &p->source6);
+	int note;
+
+	if (!v)
+		return 0;
+	if (!v->stage && !v->until)
+		return v->note;
+	note = acl_shorter(&p->source6, list, p->batch);
+	return note < 0 ? 0 : note;
+}
+
+/* The number of the source's tier; without one TIER_EVERYBODY. */
+static __always_inline __u32 acl_tier(const struct packet *p)
+{
+	return p->family == 4 ? acl_note(p, ACL_TIERS4) : acl_note(p, ACL_TIERS6);
 }
 
 #endif

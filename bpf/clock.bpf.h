@@ -15,7 +15,6 @@ __u64 test_now;
  * The coarse clock advances with the timer tick, 1 to 10 ms, and costs a third of the other. It does for buckets that are
  * deeper than two ticks: what they give is late by one tick at most, and never more in sum.
  */
-#define COARSE_DEPTH_NSEC 20000000ULL
 
 static __always_inline __u64 clock_coarse(void)
 {
@@ -30,9 +29,7 @@ static __always_inline __u64 clock_exact(void)
 /* Fine enough for the buckets of these rules. */
 static __always_inline __u64 clock_now(const struct policy *rules)
 {
-	if (rules->interval && rules->interval * rules->burst < COARSE_DEPTH_NSEC)
-		return clock_exact();
-	return clock_coarse();
+	return rules->exact_clock ? clock_exact() : clock_coarse();
 }
 
 static __always_inline __u32 clock_seconds(void)

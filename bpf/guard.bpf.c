@@ -8,6 +8,7 @@
 #include "bpf/bucket.bpf.h"
 #include "bpf/clock.bpf.h"
 #include "bpf/maps.bpf.h"
+#include "bpf/meter.bpf.h"
 #include "bpf/parse.bpf.h"
 #include "bpf/stats.bpf.h"
 #include "bpf/syn.bpf.h"
@@ -56,41 +57,61 @@ static __always_inline void meet_policy(struct packet *p)
 	__builtin_memcpy(&p->generation, &both, sizeof(both));
 }
 
+/* SYN gate and limits. */
+static __always_inline enum reason police(struct xdp_md *ctx, struct packet *p, enum reason reason)
+{
+	__u32 key = p->generation & 1;
+	const struct policy *rules = bpf_map_lookup_elem(&policy, &key);
+	__u32 classes;
+	__u64 now;
+
+	if (!rules || (!rules->syn_mode && !rules->metered))
+		return reason;
+	classes = meter_classes(p, reason != REASON_FRAGMENT && is_protected(p));
+	if (!(classes & (CLASS(PACKETS) | rules->metered)))
+		return reason;
+	now = clock_now(rules);
+	if (classes & CLASS(PACKETS)) {
+		reason = syn_gate(ctx, p, rules, now);
+		if (reason != REASON_PASSED && reason != REASON_COOKIE_VALID)
+			return reason;
+	}
+	if (!rules->metered)
+		return reason;
+	return meter(ctx, p, rules, now, classes, reason);
+}
+
 static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 {
-	enum reason reason = parse(p);
-	const struct policy *rules;
-	__u64 now;
-	__u32 key;
+	enum reason reason;
 
+	meet_policy(p);
+	reason = parse(p);
 	if (reason != REASON_PASSED)
 		return reason;
 	if (bogus_source(ctx, p))
 		return REASON_MARTIAN;
-	meet_policy(p);
 	if (acl_allowed(p))
 		return REASON_ALLOWED;
 	if (acl_denied(p))
 		return REASON_DENIED;
 	reason = parse_l4(p);
-	if (reason != REASON_PASSED)
+	if (reason != REASON_PASSED && reason != REASON_FRAGMENT)
 		return reason;
-	if (has_ports(p)) {
+	if (reason == REASON_PASSED && has_ports(p)) {
 		reason = bogus_segment(ctx, p);
 		if (reason != REASON_PASSED)
 			return reason;
 	}
-	key = p->generation & 1;
-	rules = bpf_map_lookup_elem(&policy, &key);
-	if (!rules || (!rules->syn_mode && !rules->interval) || !is_protected(p))
-		return REASON_PASSED;
-	now = clock_now(rules);
-	reason = syn_gate(ctx, p, rules, now);
-	if (reason != REASON_PASSED && reason != REASON_COOKIE_VALID)
-		return reason;
-	if (rules->interval && !bucket_take(p->source, now, rules))
-		return REASON_LIMITED;
-	return reason;
+	return police(ctx, p, reason);
+}
+
+static __always_inline bool in_shadow(const struct packet *p)
+{
+	__u32 key = p->generation & 1;
+	const struct policy *rules = bpf_map_lookup_elem(&policy, &key);
+
+	return rules && rules->mode == GUARD_SHADOW;
 }
 
 SEC("xdp.frags")
@@ -104,5 +125,7 @@ int sluice_guard(struct xdp_md *ctx)
 		.ctx = ctx,
 	};
 
-	return finish(ctx, &p, decide(ctx, &p));
+	int verdict = finish(ctx, &p, decide(ctx, &p));
+
+	return verdict != XDP_PASS && in_shadow(&p) ? XDP_PASS : verdict;
 }

@@ -24,6 +24,8 @@ DEFINE_LIST(allow4, prefix4);
 DEFINE_LIST(allow6, prefix6);
 DEFINE_LIST(deny4, prefix4);
 DEFINE_LIST(deny6, prefix6);
+DEFINE_LIST(tiers4, prefix4); /* note: the tier's number */
+DEFINE_LIST(tiers6, prefix6);
 
 #define DEFINE_ARRAY(name, kind, n, value_type) DEFINE_FLAGGED(name, kind, 0, n, value_type)
 #define DEFINE_FLAGGED(name, kind, flags, n, value_type)                                           \
@@ -38,7 +40,12 @@ DEFINE_LIST(deny6, prefix6);
 DEFINE_FLAGGED(state, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, struct state);
 DEFINE_ARRAY(policy, BPF_MAP_TYPE_ARRAY, 2, struct policy);
 DEFINE_ARRAY(ports, BPF_MAP_TYPE_ARRAY, 65536, struct port_value);
-DEFINE_ARRAY(buckets, BPF_MAP_TYPE_ARRAY, BUCKET_SETS, struct bucket_set);
+/* The values of what can be mapped begin with a page, so that a set is a cache line and no more. */
+DEFINE_FLAGGED(buckets, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, BUCKET_SETS, struct bucket_set);
+DEFINE_FLAGGED(known, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, VERIFIED_SETS, struct known_set);
+DEFINE_FLAGGED(verified, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, VERIFIED_SETS *VERIFIED_WAYS,
+	       struct verified);
+DEFINE_FLAGGED(port_sums, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 65536, struct port_sum);
 DEFINE_ARRAY(syn_state, BPF_MAP_TYPE_ARRAY, 1, struct syn_state);
 
 DEFINE_ARRAY(notes, BPF_MAP_TYPE_ARRAY, NOTE_MAX, struct note); /* for people only */

@@ -63,6 +63,24 @@ static __always_inline const __be32 *addresses_of(const void *ip, const __u32 ip
 						    : offsetof(struct ipv6hdr, saddr));
 }
 
+/* The socket that a segment is for, to be released, or NULL. */
+static __always_inline struct bpf_sock *syn_socket(struct xdp_md *ctx, const __be32 *addresses,
+						   const __u32 ip_len, const struct tcphdr *tcp)
+{
+	struct bpf_sock_tuple tuple;
+
+	if (ip_len == sizeof(struct iphdr)) {
+		__builtin_memcpy(&tuple.ipv4.saddr, addresses, 8);
+		tuple.ipv4.sport = tcp->source;
+		tuple.ipv4.dport = tcp->dest;
+		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	__builtin_memcpy(&tuple.ipv6.saddr, addresses, 32);
+	tuple.ipv6.sport = tcp->source;
+	tuple.ipv6.dport = tcp->dest;
+	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+}
+
 /*
  * A listener's, or NULL. Established and closing connections, and those that the kernel is already opening,
  * are not the gate's.
@@ -70,20 +88,8 @@ static __always_inline const __be32 *addresses_of(const void *ip, const __u32 ip
 static __always_inline struct bpf_sock *syn_listener(struct xdp_md *ctx, const __be32 *addresses,
 						     const __u32 ip_len, const struct tcphdr *tcp)
 {
-	struct bpf_sock_tuple tuple;
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = syn_socket(ctx, addresses, ip_len, tcp);
 
-	if (ip_len == sizeof(struct iphdr)) {
-		__builtin_memcpy(&tuple.ipv4.saddr, addresses, 8);
-		tuple.ipv4.sport = tcp->source;
-		tuple.ipv4.dport = tcp->dest;
-		sk = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		__builtin_memcpy(&tuple.ipv6.saddr, addresses, 32);
-		tuple.ipv6.sport = tcp->source;
-		tuple.ipv6.dport = tcp->dest;
-		sk = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	}
 	if (!sk)
 		return 0;
 	if (sk->state != TCP_LISTENING) {
@@ -229,6 +235,8 @@ static __always_inline enum reason answer_syn(struct xdp_md *ctx, const struct s
 	cookie = syn_ask(ctx, ip, ip_len, &syn);
 	if (cookie < 0)
 		return REASON_PASSED;
+	if (policy->mode == GUARD_SHADOW)
+		return REASON_COOKIE_SENT;
 	r.cookie = cookie;
 	r.mss = cookie >> 32;
 	syn_agree(policy, &syn, now, &r);
@@ -274,8 +282,9 @@ static __always_inline enum reason syn_gate(struct xdp_md *ctx, const struct pac
 		return REASON_PASSED;
 	if (!syn_active(policy, is_syn, now))
 		return REASON_PASSED;
+	/* In shadow mode no handshake has begun with a cookie. */
 	if (!is_syn)
-		return syn_check(ctx, &at);
+		return policy->mode == GUARD_SHADOW ? REASON_PASSED : syn_check(ctx, &at);
 	reason = syn_answer(ctx, &at, policy, now);
 	if (reason == REASON_COOKIE_SENT)
 		syn_was_full(policy, now);

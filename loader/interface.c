@@ -10,10 +10,12 @@
 #include "base/clock.h"
 #include "conf/load.h"
 #include "edge/edge.h"
+#include "edge/limits.h"
 #include "edge/lists.h"
 #include "edge/sysctl.h"
 #include "loader/command.h"
 #include "loader/inventory.h"
+#include "loader/limits.h"
 
 DEFINE_CLEANUP(struct config *, config_free)
 
@@ -223,28 +225,29 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 	if (p->syn_mode == SYN_AUTO)
 		printf(", above %" PRIu32 " SYN/s", p->syn_threshold);
 	print_cookies(p);
-	if (p->interval)
-		printf("\n  rate_limit  %" PRIu64 " packets/s a source, burst %" PRIu64 "\n",
-		       (uint64_t)(NSEC_PER_SEC / p->interval), (uint64_t)p->burst);
-	else
-		printf("\n  rate_limit  none\n");
+	putchar('\n');
+	limits_print(e, p);
 	printf("  pins        %s/%s\n", EDGE_ROOT, e->name);
 }
 
 static json_t *json_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
+	const struct limit *packets = &p->tier[TIER_EVERYBODY].limit[LIMIT_PACKETS];
+	json_t *all;
 
-	return json_pack("{s:s, s:I, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:o, s:I, s:I}",
-			 "interface", e->name, "generation", (json_int_t)s->generation, "attached",
-			 s->attached, "mode", mode_names[s->mode], "program_id",
-			 (json_int_t)s->program_id, "link_id", (json_int_t)s->link_id, "since",
-			 (json_int_t)(s->loaded_at / NSEC_PER_SEC), "allowed",
-			 (json_int_t)count(e, EDGE_ALLOW), "denied",
-			 (json_int_t)count(e, EDGE_DENY), "syn_mode", syn_names[p->syn_mode % 3],
-			 "syn_threshold", (json_int_t)p->syn_threshold, "cookies", json_cookies(p),
-			 "rate", (json_int_t)(p->interval ? NSEC_PER_SEC / p->interval : 0),
-			 "burst", (json_int_t)p->burst);
+	all = json_pack("{s:s, s:I, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:o, s:I, s:I}",
+			"interface", e->name, "generation", (json_int_t)s->generation, "attached",
+			s->attached, "mode", mode_names[s->mode], "program_id",
+			(json_int_t)s->program_id, "link_id", (json_int_t)s->link_id, "since",
+			(json_int_t)(s->loaded_at / NSEC_PER_SEC), "allowed",
+			(json_int_t)count(e, EDGE_ALLOW), "denied", (json_int_t)count(e, EDGE_DENY),
+			"syn_mode", syn_names[p->syn_mode % 3], "syn_threshold",
+			(json_int_t)p->syn_threshold, "cookies", json_cookies(p), "rate",
+			(json_int_t)edge_limit_rate(LIMIT_PACKETS, packets), "burst",
+			(json_int_t)edge_limit_burst(LIMIT_PACKETS, packets));
+	limits_json(e, p, all);
+	return all;
 }
 
 static int show(const char *name, void *arg)

@@ -14,6 +14,7 @@ static const char *const forms[] = {
 	[CONF_DURATION] = "duration",
 	[CONF_SIZE] = "size",
 	[CONF_RATE] = "rate",
+	[CONF_BYTE_RATE] = "rate of bytes",
 	[CONF_STRINGS] = "list of texts, or one",
 	[CONF_PAIRS] = "map of names to texts",
 	[CONF_ADDRESS] = "ADDRESS:PORT",
@@ -95,7 +96,8 @@ void page_yaml(FILE *to)
 	      "environment\\(aqs.\n"
 	      ".PP\n"
 	      "Durations are 20ms, 5s, 10m or 1h; sizes 512, 64KiB, 1MiB or 1GiB; rates 100/s or "
-	      "10k/s.\n"
+	      "10k/s,\n"
+	      "of bytes 64KiB/s or 10MiB/s. A limit can be written as its rate alone.\n"
 	      "File names are relative to the file\\(aqs directory. In the paths below, \\fB[]\\fR "
 	      "stands for\n"
 	      "each element of a list, and \\fBNAME\\fR for a name of your own.\n"

@@ -133,10 +133,22 @@ static inline void expect_counted(const struct frame *f)
 	assert_int_not_equal(verdict, XDP_ABORTED);
 }
 
+/* Members of struct policy: limits of everybody, and of the strangers to a port. */
+#define LIMIT(class, ...) .tier[TIER_EVERYBODY].limit[class] = {__VA_ARGS__}
+#define PACKETS(...)	  LIMIT(LIMIT_PACKETS, __VA_ARGS__)
+
 static inline void policy_set(struct policy policy)
 {
 	uint32_t key = 0;
 
+	for (int i = 0; i < LIMIT_CLASSES; i++) {
+		bool limited = policy.port[i].interval;
+
+		policy.port_metered |= (uint32_t)limited << i;
+		for (int t = 0; t < TIERS; t++)
+			limited |= policy.tier[t].limit[i].interval != 0;
+		policy.metered |= (uint32_t)limited << i;
+	}
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.policy), &key, &policy, 0), 0);
 }
 

@@ -8,7 +8,7 @@ static void test_bucket_is_exact(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC / 10, .burst = 5});
+	policy_set((struct policy){PACKETS(SEC / 10, 5)});
 	tcp4(&f, CLIENT4, F_ACK);
 	for (int i = 0; i < 5; i++)
 		expect(&f, REASON_PASSED);
@@ -31,7 +31,7 @@ static void test_bucket_sources(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 1});
+	policy_set((struct policy){PACKETS(SEC, 1)});
 	tcp4(&f, CLIENT4, F_ACK);
 	expect(&f, REASON_PASSED);
 	expect(&f, REASON_LIMITED);
@@ -57,7 +57,7 @@ static void test_bucket_meters_protected_only(void **state)
 
 	(void)state;
 	port_protect(81);
-	policy_set((struct policy){.interval = SEC, .burst = 1});
+	policy_set((struct policy){PACKETS(SEC, 1)});
 	tcp4(&f, CLIENT4, F_ACK);
 	for (int i = 0; i < 3; i++)
 		expect(&f, REASON_PASSED);
@@ -86,10 +86,10 @@ static void test_bucket_crowd(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 3});
+	policy_set((struct policy){PACKETS(SEC, 3)});
 	for (uint32_t i = 0; i < BUCKET_SETS; i++) {
 		for (int way = 0; way < BUCKET_WAYS; way++)
-			set->way[way] = (struct bucket){.source = 1 + (uint64_t)way,
+			set->way[way] = (struct bucket){.key = 1 + (uint64_t)way,
 							.full_at = now + 2 * SEC};
 		assert_int_equal(bpf_map_update_elem(fd, &i, set, 0), 0);
 	}
@@ -109,11 +109,11 @@ static void test_bucket_policy_changes(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = 1000 * SEC, .burst = 2});
+	policy_set((struct policy){PACKETS(1000 * SEC, 2)});
 	tcp4(&f, CLIENT4, F_ACK);
 	expect(&f, REASON_PASSED);
 	expect(&f, REASON_PASSED);
-	policy_set((struct policy){.interval = SEC, .burst = 2});
+	policy_set((struct policy){PACKETS(SEC, 2)});
 	expect(&f, REASON_LIMITED);
 	guard->bss->test_now += SEC;
 	expect(&f, REASON_PASSED);
@@ -146,7 +146,7 @@ static void test_bucket_concurrent(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 100000});
+	policy_set((struct policy){PACKETS(SEC, 100000)});
 	tcp4(&f, CLIENT4, F_ACK);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, hammer, &f), 0);

@@ -185,7 +185,7 @@ static void test_cookie_before_bucket(void **state)
 	(void)state;
 	port_protect(port);
 	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
-	policy_set((struct policy){.syn_mode = SYN_ALWAYS, .interval = SEC, .burst = 1});
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS, PACKETS(SEC, 1)});
 	syn_frame(&f, AF_INET, 0, port, F_SYN, 1000, 0, NULL, 0);
 	for (int i = 0; i < 3; i++)
 		expect(&f, REASON_COOKIE_SENT);

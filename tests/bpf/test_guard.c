@@ -90,7 +90,7 @@ static void test_allow_before_bucket(void **state)
 	(void)state;
 	list_add(guard->maps.allow4, CLIENT4, 32);
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 1});
+	policy_set((struct policy){PACKETS(SEC, 1)});
 	tcp4(&f, CLIENT4, F_ACK);
 	expect(&f, REASON_ALLOWED);
 	expect(&f, REASON_ALLOWED);
@@ -174,7 +174,7 @@ static void test_stages(void **state)
 /* One store changes policy and ports. */
 static void test_generations(void **state)
 {
-	struct policy limit = {.interval = SEC, .burst = 1};
+	struct policy limit = {PACKETS(SEC, 1), .metered = 1 << LIMIT_PACKETS};
 	struct port_value value = {{PORT_OPEN, PORT_PROTECTED}};
 	uint32_t half = 1, port = 80;
 	struct frame f;
@@ -230,7 +230,7 @@ static void test_ip4_options(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 1});
+	policy_set((struct policy){PACKETS(SEC, 1)});
 	for (size_t options = 0; options <= 40; options += 4) {
 		char from[INET_ADDRSTRLEN];
 
@@ -252,7 +252,7 @@ static void test_ip6_extensions(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 1});
+	policy_set((struct policy){PACKETS(SEC, 1)});
 	for (size_t n = 1; n <= 7; n++) {
 		char from[INET6_ADDRSTRLEN];
 
@@ -281,7 +281,7 @@ static void test_fragments(void **state)
 
 	(void)state;
 	port_protect(80);
-	policy_set((struct policy){.interval = SEC, .burst = 1});
+	policy_set((struct policy){PACKETS(SEC, 1)});
 	/* The first fragment has ports and meets the bucket. */
 	frame_ethernet(&f);
 	frame_ip4_fragment(&f, CLIENT4, GATEWAY4, 0x2000);
@@ -488,7 +488,7 @@ static void test_truncated(void **state)
 	frame_payload(&f[5], 100);
 	frame_finish(&f[5]);
 	port_protect(80);
-	policy_set((struct policy){.interval = 1, .burst = 1000, .syn_mode = SYN_ALWAYS});
+	policy_set((struct policy){PACKETS(1, 1000), .syn_mode = SYN_ALWAYS});
 	for (size_t i = 0; i < 6; i++) {
 		size_t len = f[i].len;
 

@@ -128,9 +128,10 @@ static void change_lists(void)
 {
 	for (size_t i = 0; i < SPOILED; i++) {
 		struct entry *e = &spoiled_entries[i];
-		struct bpf_map *maps[] = {guard->maps.allow4, guard->maps.allow6, guard->maps.deny4,
-					  guard->maps.deny6};
-		size_t list = below(4);
+		struct bpf_map *maps[] = {guard->maps.allow4, guard->maps.allow6,
+					  guard->maps.deny4,  guard->maps.deny6,
+					  guard->maps.tiers4, guard->maps.tiers6};
+		size_t list = below(6);
 		bool is6 = list & 1;
 		struct list_value value;
 
@@ -145,17 +146,32 @@ static void change_lists(void)
 	}
 }
 
+static struct limit some_limit(uint32_t unlikely)
+{
+	return (struct limit){
+		.interval = one_in(unlikely) ? 1 + below(one_in(2) ? 50000000 : 4000000000) : 0,
+		.burst = 1 + below(one_in(2) ? 1 : 16),
+	};
+}
+
 static struct policy some_policy(void)
 {
 	struct policy p = {
 		.syn_mode = one_in(4) ? SYN_AUTO : SYN_ALWAYS,
 		.syn_threshold = 1 + below(100),
-		.interval = one_in(4) ? 0 : 1 + below(50000000),
-		.burst = 1 + below(16),
+		.metered = below(1 << LIMIT_CLASSES),
+		.port_metered = below(1 << LIMIT_CLASSES),
+		.tiers = below(3),
 	};
 
+	for (uint32_t i = 0; i < LIMIT_CLASSES; i++) {
+		p.port[i] = some_limit(8);
+		for (uint32_t t = 0; t < TIERS; t++)
+			p.tier[t].limit[i] = some_limit(i == LIMIT_CONNECTIONS ? 1 : 4);
+	}
 	if (one_in(8))
 		random_bytes(&p, sizeof(p));
+	p.mode = GUARD_ENFORCE; /* or verdicts are no longer those of the reasons */
 	return p;
 }
 

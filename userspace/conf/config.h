@@ -49,6 +49,39 @@ struct conf_interface {
 	enum conf_xdp_mode mode;
 };
 
+/* What limits count; in the order of bpf/abi.h's limit_class. */
+enum conf_limit_class {
+	CONF_LIMIT_PACKETS,
+	CONF_LIMIT_BYTES,
+	CONF_LIMIT_SYNS,
+	CONF_LIMIT_CONNECTIONS,
+	CONF_LIMIT_UDP,
+	CONF_LIMIT_ICMP,
+	CONF_LIMIT_FRAGMENTS,
+	CONF_LIMITS,
+};
+
+struct conf_limit {
+	bool given;	/* the file says something of it */
+	uint64_t rate;	/* packets, or bytes, a second; 0: no limit */
+	uint64_t burst; /* packets, or bytes; default: 2 * rate */
+};
+
+struct conf_limits {
+	struct conf_limit of[CONF_LIMITS];
+};
+
+/* Sources that have limits of their own; what a tier does not say is as for everybody. */
+struct conf_tier {
+	struct slice name;
+	struct conf_cidrs sources; /* no two tiers have the same prefix */
+	struct conf_limits limits;
+};
+
+#define CONF_TIERS 15
+
+enum conf_guard_mode { CONF_GUARD_ENFORCE, CONF_GUARD_SHADOW };
+
 struct conf_edge {
 	bool present; /* false: no packet plane, sluiced runs alone */
 	struct conf_interface *interfaces;
@@ -61,10 +94,17 @@ struct conf_edge {
 		enum conf_syn_mode mode; /* default: off */
 		uint64_t threshold; /* SYNs a second before "auto" answers with cookies; 10k/s */
 	} syn_flood;
+	enum conf_guard_mode mode; /* default: enforce */
 	struct {
-		uint64_t rate;	/* packets a second; 0: no limit */
-		uint64_t burst; /* packets; default: 2 * rate */
+		struct conf_limits source; /* of each source */
+		struct conf_limits port;   /* of each port, all unverified sources together */
+	} limits;
+	struct {
+		struct conf_limit packets; /* of each source; the loader puts it into limits */
+		uint64_t ipv6_prefix;	   /* 32..64: what one IPv6 source is; 64 */
 	} rate_limit;
+	struct conf_tier *tiers;
+	size_t n_tiers; /* at most CONF_TIERS */
 };
 
 enum conf_role { CONF_ROLE_PUBLIC, CONF_ROLE_ADMIN };

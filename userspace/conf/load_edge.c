@@ -5,24 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conf/load_limits.h"
+
 #define AT(type, member) .offset = offsetof(type, member)
 
 static const char *const xdp_modes[] = {"auto", "native", "generic", NULL};
+static const char *const guard_modes[] = {"enforce", "shadow", NULL};
 static const char *const syn_modes[] = {"off", "auto", "always", NULL};
-
-static void parse_cidrs(struct conf_parse *p, const struct conf_node *node, void *field)
-{
-	struct conf_cidrs *out = field;
-
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node, "a list of addresses and prefixes is expected here");
-		return;
-	}
-	out->items = arena_zalloc(p->arena, sizeof(*out->items) * (node->n + 1));
-	for (size_t i = 0; out->items && i < node->n; i++)
-		if (conf_parse_cidr(p, node->items[i], &out->items[out->n]))
-			out->n++;
-}
 
 static const struct conf_option interface_options[] = {
 	{"name", CONF_STRING, AT(struct conf_interface, name), .required = true,
@@ -51,21 +40,6 @@ static const struct conf_option syn_options[] = {
 	{0},
 };
 static const struct conf_table syn_table = {syn_options, 0, 0, 0};
-
-static const struct conf_option bucket_options[] = {
-	{"rate", CONF_RATE,
-	 .offset = offsetof(struct conf_edge, rate_limit.rate) -
-		   offsetof(struct conf_edge, rate_limit),
-	 .max = 100000000,
-	 .help = "Packets a second of one source, an IPv6 source being its /64; 0: no limit."},
-	{"burst", CONF_UINT,
-	 .offset = offsetof(struct conf_edge, rate_limit.burst) -
-		   offsetof(struct conf_edge, rate_limit),
-	 .max = 1000000000,
-	 .help = "Packets that a source may send at once; default: twice the rate."},
-	{0},
-};
-static const struct conf_table bucket_table = {bucket_options, 0, 0, 0};
 
 static void parse_ports(struct conf_parse *p, const struct conf_node *node, void *out)
 {
@@ -96,8 +70,7 @@ static void check_edge(struct conf_parse *p, const struct conf_node *node, void 
 	struct conf_edge *edge = out;
 
 	edge->present = true;
-	if (edge->rate_limit.burst == 0)
-		edge->rate_limit.burst = 2 * edge->rate_limit.rate;
+	conf_limits_check(p, node, edge);
 	for (size_t i = 0; i < edge->n_interfaces; i++) {
 		struct slice name = edge->interfaces[i].name;
 
@@ -119,18 +92,26 @@ static const struct conf_option edge_options[] = {
 	{"interfaces", CONF_LIST_OF, AT(struct conf_edge, interfaces),
 	 .count = offsetof(struct conf_edge, n_interfaces), .table = &interface_table,
 	 .help = "What the guard is attached to."},
+	{"mode", CONF_ENUM, AT(struct conf_edge, mode), .fallback = "enforce", .names = guard_modes,
+	 .help = "In shadow mode every packet passes, counted as it would be, and no cookies are "
+		 "sent."},
 	{"ports", CONF_CUSTOM, .offset = 0, .parse = parse_ports, .form = "list of ports",
 	 .help = "TCP and UDP ports that the SYN gate and the buckets look after; default: those "
 		 "of the public listeners."},
-	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = parse_cidrs,
+	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = conf_parse_cidrs,
 	 .form = "list of addresses and prefixes",
 	 .help = "Sources that pass before everything else."},
-	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = parse_cidrs,
+	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = conf_parse_cidrs,
 	 .form = "list of addresses and prefixes", .help = "Sources that are dropped."},
 	{"syn_flood", CONF_STRUCT, AT(struct conf_edge, syn_flood), .table = &syn_table,
 	 .help = "What is done about floods of SYNs."},
-	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit), .table = &bucket_table,
-	 .help = "The token bucket of each source."},
+	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit),
+	 .table = &conf_rate_limit_table, .help = "How many packets a source may send."},
+	{"limits", CONF_STRUCT, AT(struct conf_edge, limits), .table = &conf_limits_table,
+	 .help = "What sources may send, by kind."},
+	{"tiers", CONF_LIST_OF, AT(struct conf_edge, tiers),
+	 .count = offsetof(struct conf_edge, n_tiers), .table = &conf_tier_table,
+	 .help = "Sources that have limits of their own, up to 15 kinds of them."},
 	{0},
 };
 const struct conf_table conf_edge_table = {edge_options, sizeof(struct conf_edge), 0, check_edge};

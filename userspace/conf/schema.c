@@ -21,6 +21,10 @@ static const struct unit sizes[] = {
 	{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
 };
 static const struct unit rates[] = {{"/s", 1}, {"k/s", 1000}, {"M/s", 1000000}, {NULL, 0}};
+static const struct unit byte_rates[] = {
+	{"/s", 1},	    {"B/s", 1},		{"KiB/s", 1 << 10},
+	{"MiB/s", 1 << 20}, {"GiB/s", 1 << 30}, {NULL, 0},
+};
 static const struct unit plain[] = {{"", 1}, {NULL, 0}};
 
 static bool number(struct slice text, const struct unit *units, uint64_t *ret)
@@ -48,18 +52,22 @@ bool conf_parse_duration(struct slice text, uint64_t *ret)
 static void parse_number(struct conf_parse *p, const struct conf_option *o,
 			 const struct conf_node *node, struct slice text, uint64_t *ret)
 {
-	const struct unit *units = o->type == CONF_DURATION ? durations
-				   : o->type == CONF_SIZE   ? sizes
-				   : o->type == CONF_RATE   ? rates
-							    : plain;
-	const char *shape = o->type == CONF_DURATION ? "a duration such as 500ms, 5s or 10m"
-			    : o->type == CONF_SIZE   ? "a size such as 512 or 64KiB"
-			    : o->type == CONF_RATE   ? "a rate such as 100/s or 10k/s"
-						     : "a whole number";
+	static const struct {
+		const struct unit *units;
+		const char *shape;
+	} numbers[] = {
+		[CONF_UINT] = {plain, "a whole number"},
+		[CONF_INT] = {plain, "a whole number"},
+		[CONF_DURATION] = {durations, "a duration such as 500ms, 5s or 10m"},
+		[CONF_SIZE] = {sizes, "a size such as 512 or 64KiB"},
+		[CONF_RATE] = {rates, "a rate such as 100/s or 10k/s"},
+		[CONF_BYTE_RATE] = {byte_rates, "a rate of bytes such as 64KiB/s or 10MiB/s"},
+	};
 	uint64_t value;
 
-	if (!number(text, units, &value)) {
-		conf_diag_add(p->diag, node, "'%.*s' is not %s", SLICE_FMT(text), shape);
+	if (!number(text, numbers[o->type].units, &value)) {
+		conf_diag_add(p->diag, node, "'%.*s' is not %s", SLICE_FMT(text),
+			      numbers[o->type].shape);
 		return;
 	}
 	if (o->max && (value < o->min || value > o->max)) {
@@ -211,10 +219,10 @@ static void parse_array(struct conf_parse *p, const struct conf_option *o,
 	memcpy(out + o->count, &node->n, sizeof(node->n));
 }
 
-static void parse_option(struct conf_parse *p, const struct conf_option *o,
-			 const struct conf_node *node, char *out)
+void conf_fill_option(struct conf_parse *p, const struct conf_option *o,
+		      const struct conf_node *node, void *out)
 {
-	void *field = out + o->offset;
+	void *field = (char *)out + o->offset;
 
 	if (o->type <= CONF_ENUM || o->type == CONF_ADDRESS)
 		if (!want(p, node, CONF_SCALAR))
@@ -248,6 +256,7 @@ static void parse_option(struct conf_parse *p, const struct conf_option *o,
 	case CONF_DURATION:
 	case CONF_SIZE:
 	case CONF_RATE:
+	case CONF_BYTE_RATE:
 		parse_number(p, o, node, node->text, field);
 		break;
 	case CONF_ENUM:
@@ -306,7 +315,7 @@ static void defaults(struct conf_parse *p, const struct conf_option *o,
 		conf_diag_add(p->diag, parent, "'%s' is missing", o->name);
 	} else if (o->fallback) {
 		node.text = slice_str(o->fallback);
-		parse_option(p, o, &node, out);
+		conf_fill_option(p, o, &node, out);
 	} else if (o->type == CONF_STRUCT) {
 		conf_fill(p, o->table, NULL, out + o->offset);
 	}
@@ -327,7 +336,7 @@ void conf_fill(struct conf_parse *p, const struct conf_table *t, const struct co
 		const struct conf_node *value = node ? conf_node_get(node, o->name) : NULL;
 
 		if (value)
-			parse_option(p, o, value, out);
+			conf_fill_option(p, o, value, out);
 		else
 			defaults(p, o, scalar ? NULL : node, out);
 	}

@@ -11,21 +11,22 @@
 #include "conf/node.h"
 
 enum conf_type {
-	CONF_STRING,   /* struct slice */
-	CONF_BOOL,     /* bool: true, false */
-	CONF_UINT,     /* uint64_t */
-	CONF_INT,      /* int64_t */
-	CONF_DURATION, /* uint64_t ns: 20ms, 5s, 10m, 1h */
-	CONF_SIZE,     /* uint64_t bytes: 512, 64KiB, 1MiB, 1GiB */
-	CONF_RATE,     /* uint64_t a second: 100/s, 10k/s */
-	CONF_ENUM,     /* int: index into names */
-	CONF_STRINGS,  /* struct conf_strings: a list, or one scalar */
-	CONF_PAIRS,    /* struct conf_pairs: a map of scalars */
-	CONF_ADDRESS,  /* struct conf_sockaddr: 127.0.0.1:80, [::1]:80 */
-	CONF_STRUCT,   /* a struct filled by table */
-	CONF_LIST_OF,  /* pointer to an array of structs, its size_t count at count */
-	CONF_MAP_OF,   /* the same; the key goes to the struct's first member, a slice */
-	CONF_CUSTOM,   /* parse() */
+	CONF_STRING,	/* struct slice */
+	CONF_BOOL,	/* bool: true, false */
+	CONF_UINT,	/* uint64_t */
+	CONF_INT,	/* int64_t */
+	CONF_DURATION,	/* uint64_t ns: 20ms, 5s, 10m, 1h */
+	CONF_SIZE,	/* uint64_t bytes: 512, 64KiB, 1MiB, 1GiB */
+	CONF_RATE,	/* uint64_t a second: 100/s, 10k/s */
+	CONF_BYTE_RATE, /* uint64_t bytes a second: 512/s, 64KiB/s, 10MiB/s */
+	CONF_ENUM,	/* int: index into names */
+	CONF_STRINGS,	/* struct conf_strings: a list, or one scalar */
+	CONF_PAIRS,	/* struct conf_pairs: a map of scalars */
+	CONF_ADDRESS,	/* struct conf_sockaddr: 127.0.0.1:80, [::1]:80 */
+	CONF_STRUCT,	/* a struct filled by table */
+	CONF_LIST_OF,	/* pointer to an array of structs, its size_t count at count */
+	CONF_MAP_OF,	/* the same; the key goes to the struct's first member, a slice */
+	CONF_CUSTOM,	/* parse() */
 };
 
 struct conf_table;
@@ -64,6 +65,10 @@ struct conf_table {
 /* Fill out from node (NULL: all defaults); every error goes to p->diag. out must be zeroed. */
 void conf_fill(struct conf_parse *p, const struct conf_table *t, const struct conf_node *node,
 	       void *out);
+
+/* One option, as conf_fill does; for what stands for a struct. */
+void conf_fill_option(struct conf_parse *p, const struct conf_option *o,
+		      const struct conf_node *node, void *out);
 
 /* "500ms", "10m": nanoseconds. False: it is not a duration. */
 bool conf_parse_duration(struct slice text, uint64_t *ret);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "bpf/guard.skel.h"
 #include "edge/batch.h"
+#include "edge/limits.h"
 #include "edge/lists.h"
 #include "edge/pin.h"
 #include "edge/sysctl.h"
@@ -154,12 +155,11 @@ static struct policy policy_of(const struct conf_edge *conf)
 	struct policy p = {
 		.syn_mode = modes[conf->syn_flood.mode],
 		.syn_threshold = (uint32_t)conf->syn_flood.threshold,
-		.burst = conf->rate_limit.burst,
+		.mode = conf->mode == CONF_GUARD_SHADOW ? GUARD_SHADOW : GUARD_ENFORCE,
 	};
 
-	if (conf->rate_limit.rate)
-		p.interval = NSEC_PER_SEC / conf->rate_limit.rate;
 	edge_sysctl_cookies(&p);
+	edge_limits_fill(&p, conf);
 	return p;
 }
 
@@ -174,6 +174,8 @@ static int prepare(struct edge_batch *b, const struct config *cfg, struct error 
 
 	if (rc == 0)
 		rc = edge_list_follow_file(b, EDGE_DENY, &conf->deny, err);
+	if (rc == 0)
+		rc = edge_tiers_follow_file(b, conf, err);
 	if (rc == 0)
 		rc = prepare_ports(e, conf, generation, err);
 	if (rc == 0 && bpf_map_update_elem(e->policy, &key, &policy, BPF_ANY) < 0)

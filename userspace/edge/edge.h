@@ -20,7 +20,7 @@ struct bpf_object;
 #define EDGE_ROOT "/sys/fs/bpf/sluice"
 
 /* The pinned maps by their names: lists, whose values are list_values, and all. bpf/abi.h says what they hold. */
-#define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6)
+#define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6) MAP(tiers4) MAP(tiers6)
 #define EDGE_MAPS(MAP)                                                                             \
 	EDGE_LISTS(MAP)                                                                            \
 	MAP(state)                                                                                 \

@@ -26,6 +26,8 @@ static int map_of(const struct edge *e, enum edge_list list, int family)
 {
 	if (list == EDGE_ALLOW)
 		return family == AF_INET ? e->allow4 : e->allow6;
+	if (list == EDGE_TIERS)
+		return family == AF_INET ? e->tiers4 : e->tiers6;
 	return family == AF_INET ? e->deny4 : e->deny6;
 }
 
@@ -174,8 +176,8 @@ static struct edge_entry *find(const struct edge_entries *sorted, const struct c
 			 : NULL;
 }
 
-int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
-			  struct error *err)
+int edge_list_follow(struct edge_batch *b, enum edge_list list, const struct edge_entries *wanted,
+		     struct error *err)
 {
 	_cleanup_(edge_entries_fini) struct edge_entries old = {0};
 	_cleanup_free_ bool *named = NULL;
@@ -188,15 +190,17 @@ int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struc
 		return error_sys(err, ENOMEM, "%s: list", b->edge->name);
 	if (old.n)
 		qsort(old.items, old.n, sizeof(*old.items), compare_entries);
-	for (size_t i = 0; i < cidrs->n; i++) {
-		const struct edge_entry entry = {.cidr = cidrs->items[i], .origin = ORIGIN_FILE};
-		const struct edge_entry *there = find(&old, &entry.cidr);
+	for (size_t i = 0; i < wanted->n; i++) {
+		const struct edge_entry *entry = &wanted->items[i];
+		const struct edge_entry *there = find(&old, &entry->cidr);
 
 		if (there)
 			named[there - old.items] = true;
-		if (there && !there->until)
-			continue; /* the operator's stays the operator's */
-		rc = edge_list_add(b, list, &entry, err);
+		/* The operator's stays the operator's. */
+		if (there && !there->until &&
+		    (there->origin == ORIGIN_OPERATOR || there->note == entry->note))
+			continue;
+		rc = edge_list_add(b, list, entry, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -208,6 +212,20 @@ int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struc
 			return rc;
 	}
 	return 0;
+}
+
+int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
+			  struct error *err)
+{
+	_cleanup_(edge_entries_fini) struct edge_entries wanted = {0};
+
+	for (size_t i = 0; i < cidrs->n; i++) {
+		const struct edge_entry entry = {.cidr = cidrs->items[i], .origin = ORIGIN_FILE};
+
+		if (append(&wanted, &entry) < 0)
+			return error_sys(err, ENOMEM, "%s: list", b->edge->name);
+	}
+	return edge_list_follow(b, list, &wanted, err);
 }
 
 static void note_fill(struct note *note, const char *by, const char *why)

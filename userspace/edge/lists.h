@@ -7,13 +7,13 @@
 
 #include "edge/batch.h"
 
-enum edge_list { EDGE_ALLOW, EDGE_DENY };
+enum edge_list { EDGE_ALLOW, EDGE_DENY, EDGE_TIERS };
 
 struct edge_entry {
 	struct conf_cidr cidr;
 	enum origin origin;
 	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end */
-	uint16_t note;	/* for edge_note_read; 0: none */
+	uint16_t note;	/* for edge_note_read, 0: none; of EDGE_TIERS the number of the tier */
 };
 
 struct edge_entries {
@@ -46,6 +46,10 @@ const struct edge_entry *edge_entries_match(const struct edge_entries *entries,
 /* Make the file's entries those of cidrs: add what is missing, remove what an earlier file has put there. */
 int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
 			  struct error *err);
+
+/* The same of entries that say more than a prefix: those of other notes are given theirs. */
+int edge_list_follow(struct edge_batch *b, enum edge_list list, const struct edge_entries *wanted,
+		     struct error *err);
 
 /*
  * The number of a note with these texts, which are cut to their room: one that is there or, when entries no longer use

@@ -238,6 +238,66 @@ static void test_issuers(void **state)
 	    "dir/f:4:28: issuers[0].keys[0]: a key has one of public_key_file and secret_file\n");
 }
 
+static const struct conf_limit *limit_of(const struct conf_limits *limits,
+					 enum conf_limit_class class)
+{
+	return &limits->of[class];
+}
+
+static void test_limits(void **state)
+{
+	const struct conf_edge *e;
+
+	(void)state;
+	good(MINIMAL
+	     "edge:\n  mode: shadow\n  rate_limit: {ipv6_prefix: 56}\n"
+	     "  limits:\n    source: {packets: 100/s, bytes: {rate: 10MiB/s, burst: 1MiB}, udp: "
+	     "{rate: 5/s}}\n    port: {syns: {rate: 1k/s, burst: 7}, bytes: 64KiB/s}\n"
+	     "  tiers:\n    - {name: a, sources: [192.0.2.0/24], limits: {packets: 0/s}}\n"
+	     "    - {name: b, sources: [192.0.2.0/25]}\n");
+	e = &cfg->edge;
+	assert_int_equal(e->mode, CONF_GUARD_SHADOW);
+	assert_int_equal(e->rate_limit.ipv6_prefix, 56);
+	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_PACKETS)->rate, 100);
+	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_PACKETS)->burst, 200);
+	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_BYTES)->rate, 10 << 20);
+	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_BYTES)->burst, 1 << 20);
+	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_UDP)->burst, 10);
+	assert_false(limit_of(&e->limits.source, CONF_LIMIT_ICMP)->given);
+	assert_int_equal(limit_of(&e->limits.port, CONF_LIMIT_SYNS)->burst, 7);
+	assert_int_equal(limit_of(&e->limits.port, CONF_LIMIT_BYTES)->rate, 64 << 10);
+	assert_int_equal(e->n_tiers, 2);
+	assert_true(limit_of(&e->tiers[0].limits, CONF_LIMIT_PACKETS)->given);
+	assert_int_equal(limit_of(&e->tiers[0].limits, CONF_LIMIT_PACKETS)->rate, 0);
+	assert_false(limit_of(&e->tiers[1].limits, CONF_LIMIT_PACKETS)->given);
+}
+
+static void test_limits_that_are_wrong(void **state)
+{
+	(void)state;
+	bad(MINIMAL "edge: {rate_limit: {rate: 5/s}, limits: {source: {packets: 5/s}}}\n",
+	    "dir/f:4:7: edge: rate_limit and limits.source.packets are one limit: say it once\n");
+	bad(MINIMAL "edge: {limits: {source: {bytes: 5k/s, syns: 1MiB/s, sins: 1/s}}}\n",
+	    "dir/f:4:59: edge.limits.source.sins: unknown key (did you mean 'syns'?)\n"
+	    "dir/f:4:33: edge.limits.source.bytes: '5k/s' is not a rate of bytes such as 64KiB/s "
+	    "or 10MiB/s\n"
+	    "dir/f:4:45: edge.limits.source.syns: '1MiB/s' is not a rate such as 100/s or "
+	    "10k/s\n");
+	bad(MINIMAL "edge: {limits: {port: {bytes: 100/s}}, rate_limit: {ipv6_prefix: 65}}\n",
+	    "dir/f:4:66: edge.rate_limit.ipv6_prefix: 65 is out of range (32 to 64)\n"
+	    "dir/f:4:31: edge.limits.port.bytes: less than 1KiB/s can't be told from nothing\n");
+	bad(MINIMAL "edge: {tiers: [{name: a, sources: [10.0.0.0/8]}, {name: a, sources: "
+		    "[10.0.0.0/8]}, {name: abcdefghijklmnopqrstuvwx, sources: [2001:db8::1, "
+		    "2001:db8::1]}]}\n",
+	    "dir/f:4:7: edge: tiers[1].name: 'a' is taken by tiers[0]\n"
+	    "dir/f:4:7: edge: tiers[2].name: 'abcdefghijklmnopqrstuvwx' is longer than 23 bytes\n"
+	    "dir/f:4:7: edge: tiers[1].sources: 10.0.0.0/8 is in tiers[0]\n"
+	    "dir/f:4:7: edge: tiers[2].sources: 2001:db8::1 is in tiers[2]\n");
+	bad(MINIMAL "edge: {tiers: [{limits: {packets: 1/s}}]}\n",
+	    "dir/f:4:16: edge.tiers[0]: 'name' is missing\n"
+	    "dir/f:4:16: edge.tiers[0]: 'sources' is missing\n");
+}
+
 static void test_edge(void **state)
 {
 	(void)state;
@@ -249,7 +309,9 @@ static void test_edge(void **state)
 	    "dir/f:4:7: edge: interfaces[0].name: 'a/b' can't be an interface's name\n"
 	    "dir/f:4:7: edge: interfaces[2].name: 'c' is taken by interfaces[1]\n");
 	good(MINIMAL "edge: {rate_limit: {rate: 5/s}, deny: [10.0.0.0/8, 2001:db8::1]}\n");
-	assert_int_equal(cfg->edge.rate_limit.burst, 10);
+	assert_int_equal(cfg->edge.limits.source.of[CONF_LIMIT_PACKETS].burst, 10);
+	assert_int_equal(cfg->edge.rate_limit.ipv6_prefix, 64);
+	assert_int_equal(cfg->edge.mode, CONF_GUARD_ENFORCE);
 	assert_int_equal(cfg->edge.deny.n, 2);
 	assert_int_equal(cfg->edge.n_ports, 1);
 }
@@ -309,9 +371,13 @@ static void test_hash(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_minimal), TEST(test_route),	 TEST(test_names),   TEST(test_listeners),
-		TEST(test_paths),   TEST(test_services), TEST(test_issuers), TEST(test_edge),
-		TEST(test_half),    TEST(test_files),	 TEST(test_hash),
+		TEST(test_minimal), TEST(test_route),
+		TEST(test_names),   TEST(test_listeners),
+		TEST(test_paths),   TEST(test_services),
+		TEST(test_issuers), TEST(test_edge),
+		TEST(test_limits),  TEST(test_limits_that_are_wrong),
+		TEST(test_half),    TEST(test_files),
+		TEST(test_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

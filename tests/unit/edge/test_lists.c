@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "conf/cidr.h"
+#include "edge/limits.h"
 #include "edge/lists.h"
 
 #define ROOM 4 /* entries of each map */
@@ -51,6 +52,8 @@ static int setup(void **state)
 	edge.allow6 = list_new(sizeof(struct prefix6));
 	edge.deny4 = list_new(sizeof(struct prefix4));
 	edge.deny6 = list_new(sizeof(struct prefix6));
+	edge.tiers4 = list_new(sizeof(struct prefix4));
+	edge.tiers6 = list_new(sizeof(struct prefix6));
 	edge.state = map_new(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct state), 1, BPF_F_MMAPABLE);
 	edge.notes = map_new(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct note), NOTE_MAX, 0);
 	edge.shared = mmap(NULL, sizeof(*edge.shared), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -311,6 +314,62 @@ static void test_notes(void **state)
 	assert_string_equal(note.by, "alice");
 }
 
+static int apply_tiers(struct conf_tier *tiers, size_t n, struct error *err)
+{
+	struct conf_edge conf = {.tiers = tiers, .n_tiers = n};
+	struct edge_batch b = begin();
+
+	return end(&b, edge_tiers_follow_file(&b, &conf, err));
+}
+
+/* Which tier a prefix is in; 0: none. */
+static unsigned int tier_of(const char *text)
+{
+	struct edge_entries entries;
+	struct conf_cidr c = cidr(text);
+	unsigned int tier = 0;
+
+	assert_int_equal(edge_list_read(&edge, EDGE_TIERS, &entries, NULL), 0);
+	for (size_t i = 0; i < entries.n; i++)
+		if (conf_cidr_compare(&entries.items[i].cidr, &c) == 0)
+			tier = entries.items[i].note;
+	free(entries.items);
+	return tier;
+}
+
+static void test_tiers(void **state)
+{
+	struct conf_cidr few[] = {cidr("192.0.2.0/24"), cidr("2001:db8::/32")};
+	struct conf_cidr other[] = {cidr("198.51.100.0/24")};
+	struct conf_cidr many[ROOM + 1];
+	struct conf_tier tiers[] = {{.sources = {few, 2}}, {.sources = {other, 1}}};
+	struct error err;
+
+	(void)state;
+	assert_int_equal(apply_tiers(tiers, 2, NULL), 0);
+	assert_int_equal(tier_of("192.0.2.0/24"), 1);
+	assert_int_equal(tier_of("2001:db8::/32"), 1);
+	assert_int_equal(tier_of("198.51.100.0/24"), 2);
+	/* The other way round, and one prefix less. */
+	tiers[0].sources = (struct conf_cidrs){other, 1};
+	tiers[1].sources = (struct conf_cidrs){few, 1};
+	assert_int_equal(apply_tiers(tiers, 2, NULL), 0);
+	assert_int_equal(tier_of("192.0.2.0/24"), 2);
+	assert_int_equal(tier_of("2001:db8::/32"), 0);
+	assert_int_equal(tier_of("198.51.100.0/24"), 1);
+	/* Too many: all stays. */
+	for (size_t i = 0; i < ROOM + 1; i++) {
+		many[i] = cidr("192.0.2.0/32");
+		many[i].addr[3] = (uint8_t)i;
+	}
+	tiers[0].sources = (struct conf_cidrs){many, ROOM + 1};
+	assert_int_equal(apply_tiers(tiers, 1, &err), -ENOSPC);
+	assert_int_equal(tier_of("192.0.2.0/24"), 2);
+	assert_int_equal(tier_of("198.51.100.0/24"), 1);
+	assert_int_equal(apply_tiers(tiers, 0, NULL), 0);
+	assert_int_equal(tier_of("192.0.2.0/24"), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -324,6 +383,7 @@ int main(void)
 		TEST(test_killed_batch),
 		TEST(test_end),
 		TEST(test_notes),
+		TEST(test_tiers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

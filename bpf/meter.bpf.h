@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Limits. A source that is known to be where it says has a place with buckets of its own, which nothing that a flood forges
+ * can take away. All others are metered in a table of fixed size, a cache line a limit, and together by the port that they
+ * send to.
+ *
+ * Bound: in any time t a source never gets more than burst + rate * (t + a tick of the clock) + E units of a limit, E being
+ * at most one for each CPU each time that CPUs claim a bucket for it at the same moment (a source that was not
+ * seen for burst/rate), and one for each packet that lost CHARGE_TRIES compare-and-swaps in a row, which is
+ * charged all the same. Once, when it is verified by a cookie, its buckets begin full.
+ *
+ * Error of the table: of the unverified sources one that comes when all four ways of its set are in use shares one of them,
+ * and may get less than its limit. With n buckets that are not full, of 65,536, that is the probability of four or more in
+ * a set: 0.2 % with 8,192, 2 % with 16,384, 14 % with 32,768, 57 % with all of them. What is shared is never less strict
+ * than a bucket of one's own.
+ */
+#ifndef BPF_METER_BPF_H
+#define BPF_METER_BPF_H
+
+#include "bpf/acl.bpf.h"
+#include "bpf/bucket.bpf.h"
+#include "bpf/parse.bpf.h"
+#include "bpf/stats.bpf.h"
+#include "bpf/syn.bpf.h"
+
+#define CLASS(id)      (1U << LIMIT_##id)
+
+#define METER_STRANGER (-1)
+
+/* Of enum in bpf-helpers(7), BPF_TCP_*. */
+#define TCP_STATE_REQUEST 12 /* a handshake that the kernel holds open */
+#define TCP_STATES_OF_PEERS                                                                        \
+	(1U << 1 | 1U << 4 | 1U << 5 | 1U << 6 | 1U << 8 | 1U << 9 |                               \
+	 1U << 11) /* established, closing */
+
+#define ICMP6_NEIGHBOURS 130 /* and above: MLD, neighbour discovery, router advertisements */
+
+/* What the meter knows of a packet. On the stack, without pointers, so that global functions can take it. */
+struct meter {
+	__u64 source;
+	__u64 now;
+	__u32 bytes;
+	__u32 classes; /* that the packet counts as */
+	__u32 tier;
+	__u32 port;
+	__u32 segment; /* 1: of TCP, and a connection may be behind it */
+	__u32 own;     /* 1: the source had a bucket of packets in the table already */
+	__u64 full_at[LIMIT_CLASSES]; /* its own buckets there; 0: none */
+};
+
+static __always_inline __u64 cost_of(enum limit_class class, const struct limit *limit, __u32 bytes)
+{
+	return class == LIMIT_BYTES ? (limit->interval * bytes) >> LIMIT_BYTES_SHIFT
+				    : limit->interval;
+}
+
+static __always_inline bool spend(__u64 *full_at, const struct meter *m, enum limit_class class,
+				  const struct limit *limit)
+{
+	return bucket_spend(full_at, m->now, cost_of(class, limit, m->bytes),
+			    limit->interval * limit->burst);
+}
+
+static __always_inline const struct limit *limit_of(const struct policy *rules,
+						    const struct meter *m, enum limit_class class)
+{
+	return &rules->tier[m->tier & (TIERS - 1)].limit[class];
+}
+
+static __always_inline struct known_set *known_of(__u64 key)
+{
+	__u32 index = key & (VERIFIED_SETS - 1);
+
+	return bpf_map_lookup_elem(&known, &index);
+}
+
+/* -1: the source is not known. */
+static __always_inline int known_way(const struct known_set *set, __u64 key)
+{
+	int way = -1;
+
+#pragma unroll
+	for (int i = 0; i < VERIFIED_WAYS; i++)
+		if (set->key[i] == key)
+			way = i;
+	return way;
+}
+
+static __always_inline struct verified *verified_of(__u64 key, int way)
+{
+	__u32 index = (key & (VERIFIED_SETS - 1)) * VERIFIED_WAYS + way;
+
+	return bpf_map_lookup_elem(&verified, &index);
+}
+
+/* The reason by a verified source's own buckets, or METER_STRANGER. */
+__noinline int meter_verified(const struct meter *m, const struct policy *rules)
+{
+	struct known_set *set;
+	struct verified *v;
+	__u64 key;
+	int way;
+
+	if (!m || !rules)
+		return METER_STRANGER;
+	key = bucket_key(m->source, LIMIT_PACKETS);
+	set = known_of(key);
+	if (!set)
+		return METER_STRANGER;
+	way = known_way(set, key);
+	if (way < 0)
+		return METER_STRANGER;
+	v = verified_of(key, way);
+	if (!v)
+		return METER_STRANGER;
+	/* Not more often than once a second: the line is every CPU's. */
+	if (v->idle_at < m->now + VERIFIED_HOLD_NSEC - 1000000000ULL)
+		v->idle_at = m->now + VERIFIED_HOLD_NSEC;
+	for (int i = 0; i < LIMIT_CLASSES; i++) {
+		__u32 classes = *(volatile const __u32 *)&m->classes >> i;
+		const struct limit *limit = limit_of(rules, m, i);
+
+		if (!classes)
+			break;
+		if (classes & 1 && limit->interval && !spend(&v->full_at[i], m, i, limit))
+			return REASON_LIMITED + i;
+	}
+	return REASON_PASSED;
+}
+
+/* The reason by what the source shares with others: a way of the table, perhaps, and the port. */
+__noinline int meter_unverified(struct meter *m, const struct policy *rules)
+{
+	struct port_sum *sum;
+	__u32 port;
+
+	if (!m || !rules)
+		return REASON_PASSED;
+	for (int i = 0; i < LIMIT_CLASSES; i++) {
+		__u32 classes = *(volatile __u32 *)&m->classes >> i;
+		const struct limit *limit = limit_of(rules, m, i);
+		__u64 *full_at;
+		bool own, within;
+
+		if (!classes)
+			break;
+		if (!(classes & 1) || (!limit->interval && (i != LIMIT_PACKETS || !m->segment)))
+			continue;
+		full_at = bucket_find(bucket_key(m->source, i), m->now, &own);
+		if (!full_at)
+			continue;
+		within = !limit->interval || spend(full_at, m, i, limit);
+		if (own)
+			m->full_at[i] = *full_at;
+		if (own && i == LIMIT_PACKETS)
+			m->own = 1;
+		if (!within)
+			return REASON_LIMITED + i;
+	}
+	if (!rules->port_metered)
+		return REASON_PASSED;
+	port = m->port;
+	sum = bpf_map_lookup_elem(&port_sums, &port);
+	for (int i = 0; sum && i < LIMIT_CLASSES; i++) {
+		__u32 classes = *(volatile __u32 *)&m->classes >> i;
+		const struct limit *limit = &rules->port[i];
+
+		if (!classes)
+			break;
+		if (classes & 1 && limit->interval && !spend(&sum->full_at[i], m, i, limit))
+			return REASON_LIMITED_PORT;
+	}
+	return REASON_PASSED;
+}
+
+/* Whether a place may be given to another source. */
+static __always_inline bool is_idle(const struct verified *v, __u64 now)
+{
+	if (v->idle_at > now)
+		return false;
+	for (int i = 0; i < LIMIT_CLASSES; i++)
+		if (v->full_at[i] > now)
+			return false;
+	return true;
+}
+
+/* The way of the set that has been idle for longest; -1: none is idle. */
+static __always_inline int oldest_way(__u64 key, __u64 now, __u64 *ret_idle_at)
+{
+	__u64 oldest = ~0ULL;
+	int way = -1;
+
+	for (int i = 0; i < VERIFIED_WAYS; i++) {
+		const struct verified *v = verified_of(key, i);
+
+		if (v && v->idle_at < oldest && is_idle(v, now)) {
+			oldest = v->idle_at;
+			way = i;
+		}
+	}
+	*ret_idle_at = oldest;
+	return way;
+}
+
+/* Give the source a place of its own, with what is left of its buckets. False when there is none. */
+__noinline bool meter_admit(const struct meter *m)
+{
+	struct known_set *set;
+	struct verified *v;
+	__u64 key, idle_at;
+	int way;
+
+	if (!m)
+		return false;
+	key = bucket_key(m->source, LIMIT_PACKETS);
+	set = known_of(key);
+	if (!set)
+		return false;
+	if (known_way(set, key) >= 0)
+		return true;
+	way = oldest_way(key, m->now, &idle_at);
+	v = verified_of(key, way);
+	/* Whoever moves the time has the place. */
+	if (way < 0 || !v ||
+	    __sync_val_compare_and_swap(&v->idle_at, idle_at, m->now + VERIFIED_HOLD_NSEC) !=
+		    idle_at) {
+		tally(TALLY_VERIFIED_REFUSED);
+		return false;
+	}
+	for (int i = 0; i < LIMIT_CLASSES; i++)
+		v->full_at[i] = m->full_at[i];
+	*(volatile __u64 *)&set->key[way & (VERIFIED_WAYS - 1)] = key;
+	tally(TALLY_VERIFIED);
+	return true;
+}
+
+static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at,
+				    const __u32 ip_len)
+{
+	const void *ip = frame_at(ctx, at->ip & 31, ip_len);
+	const struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
+	struct bpf_sock *sk;
+	int state;
+
+	if (!ip || !tcp)
+		return 0;
+	sk = syn_socket(ctx, addresses_of(ip, ip_len), ip_len, tcp);
+	if (!sk)
+		return 0;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state;
+}
+
+/* The state of the socket that a segment is for, as bpf-helpers(7) has it; 0: there is none. Costs about 80 ns. */
+__noinline int meter_socket(struct xdp_md *ctx, const struct segment *at)
+{
+	if (!at)
+		return 0;
+	return at->family == 4 ? state_of(ctx, at, sizeof(struct iphdr))
+			       : state_of(ctx, at, sizeof(struct ipv6hdr));
+}
+
+static __always_inline int socket_of(struct xdp_md *ctx, const struct packet *p)
+{
+	struct segment at = {p->bytes, p->ip, p->l4, p->l4_len, p->family, 0};
+
+	return meter_socket(ctx, &at);
+}
+
+static __always_inline bool is_peer(int state)
+{
+	return state >= 0 && state < 32 && TCP_STATES_OF_PEERS >> state & 1;
+}
+
+/*
+ * A stranger's packet. The socket is looked up, for segments of a connection, when the source has sent before, so that who
+ * comes again becomes known while there is peace, and when the packet would be dropped, so that no crowd can starve a
+ * connection. What is forged at random comes from a source only once, and passes without it.
+ */
+static __always_inline int meter_stranger(struct xdp_md *ctx, const struct packet *p,
+					  struct meter *m, const struct policy *rules, int state)
+{
+	int reason = meter_unverified(m, rules);
+
+	if (!m->segment || (reason == REASON_PASSED && !m->own))
+		return reason;
+	if (!is_peer(state < 0 ? socket_of(ctx, p) : state) || !meter_admit(m) ||
+	    reason == REASON_PASSED)
+		return reason;
+	return meter_verified(m, rules);
+}
+
+/* What the packet counts as; 0: the meter has no business with it. */
+static __always_inline __u32 meter_classes(const struct packet *p, bool is_protected)
+{
+	__u32 classes = p->more_fragments || p->fragment_offset ? CLASS(FRAGMENTS) : 0;
+
+	if (p->fragment_offset)
+		return classes;
+	if (p->protocol == IPPROTO_ICMP ||
+	    (p->protocol == IPPROTO_ICMPV6 && p->icmp_type < ICMP6_NEIGHBOURS))
+		classes |= CLASS(ICMP);
+	if (!is_protected)
+		return classes;
+	classes |= CLASS(PACKETS) | CLASS(BYTES);
+	if (p->protocol == IPPROTO_UDP)
+		classes |= CLASS(UDP);
+	else if (p->protocol == IPPROTO_TCP && p->tcp_flags == TCP_SYN)
+		classes |= CLASS(SYNS);
+	return classes;
+}
+
+/* The limits' word on a packet that everything else lets pass, for so_far: PASSED, FRAGMENT or COOKIE_VALID. */
+static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet *p,
+					 const struct policy *rules, __u64 now, __u32 classes,
+					 enum reason so_far)
+{
+	struct meter m = {
+		.source = p->family == 6 ? p->source & ~rules->ipv6_ignored : p->source,
+		.now = now,
+		.bytes = p->bytes,
+		.classes = classes,
+		.port = p->port,
+		.segment = p->protocol == IPPROTO_TCP &&
+			   (p->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK,
+	};
+	int state = -1, reason;
+
+	if (rules->tiers)
+		m.tier = acl_tier(p);
+	if (so_far == REASON_COOKIE_VALID) {
+		m.classes |= CLASS(CONNECTIONS);
+		meter_admit(&m);
+	} else if (rules->metered & CLASS(CONNECTIONS) && classes & CLASS(PACKETS) &&
+		   p->protocol == IPPROTO_TCP && p->tcp_flags == TCP_ACK) {
+		state = socket_of(ctx, p);
+		if (state == TCP_STATE_REQUEST)
+			m.classes |= CLASS(CONNECTIONS);
+	}
+	reason = meter_verified(&m, rules);
+	if (reason == METER_STRANGER)
+		reason = meter_stranger(ctx, p, &m, rules, state);
+	return reason == REASON_PASSED ? so_far : (enum reason)reason;
+}
+
+#endif
