@@ -76,7 +76,7 @@ const struct way ways[] = {
 	 false,
 	 REASON_COOKIE_SENT,
 	 BARE,
-	 {.syn_mode = SYN_ALWAYS}},
+	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
 	{"SYN cookie, IPv6",
 	 SOURCE_CLEAN,
 	 6,
@@ -85,7 +85,7 @@ const struct way ways[] = {
 	 false,
 	 REASON_COOKIE_SENT,
 	 BARE,
-	 {.syn_mode = SYN_ALWAYS}},
+	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
 };
 
 const size_t n_ways = sizeof(ways) / sizeof(ways[0]);

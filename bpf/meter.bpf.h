@@ -239,12 +239,14 @@ static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at
 {
 	const void *ip = frame_at(ctx, at->ip & 31, ip_len);
 	const struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
+	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
 	int state;
 
 	if (!ip || !tcp)
 		return 0;
-	sk = syn_socket(ctx, addresses_of(ip, ip_len), ip_len, tcp);
+	syn_tuple(ip, ip_len, (const void *)tcp, &tuple);
+	sk = syn_socket(ctx, ip_len, &tuple);
 	if (!sk)
 		return 0;
 	state = sk->state;

@@ -17,6 +17,7 @@
 #include "bpf/synreply.bpf.h"
 
 #define TCP_LISTENING 10     /* BPF_TCP_LISTEN */
+#define USUAL_LEN     40     /* of a SYN's header: Linux and its like */
 #define L4_MAX	      0x3fff /* offsets of TCP are smaller: parse.bpf.h skips no more */
 
 /* SYN_AUTO goes on with cookies for a while. Written once a tick of the clock, not once a SYN. */
@@ -56,39 +57,42 @@ static __always_inline void *frame_at(const struct xdp_md *ctx, __u32 offset, __
 	return at + n > (void *)(long)ctx->data_end ? 0 : at;
 }
 
-/* Source and destination, side by side in either header. */
-static __always_inline const __be32 *addresses_of(const void *ip, const __u32 ip_len)
+/* Addresses and ports, which lie side by side in either header. */
+static __always_inline void syn_tuple(const void *ip, const __u32 ip_len, const __u32 *ports,
+				      struct bpf_sock_tuple *tuple)
 {
-	return ip + (ip_len == sizeof(struct iphdr) ? offsetof(struct iphdr, saddr)
-						    : offsetof(struct ipv6hdr, saddr));
+	if (ip_len == sizeof(struct iphdr)) {
+		const struct iphdr *ip4 = ip;
+
+		tuple->ipv4.saddr = ip4->saddr;
+		tuple->ipv4.daddr = ip4->daddr;
+		__builtin_memcpy(&tuple->ipv4.sport, ports, 4);
+	} else {
+		const struct ipv6hdr *ip6 = ip;
+
+		__builtin_memcpy(tuple->ipv6.saddr, ip6->saddr.s6_addr32, 16);
+		__builtin_memcpy(tuple->ipv6.daddr, ip6->daddr.s6_addr32, 16);
+		__builtin_memcpy(&tuple->ipv6.sport, ports, 4);
+	}
 }
 
 /* The socket that a segment is for, to be released, or NULL. */
-static __always_inline struct bpf_sock *syn_socket(struct xdp_md *ctx, const __be32 *addresses,
-						   const __u32 ip_len, const struct tcphdr *tcp)
+static __always_inline struct bpf_sock *syn_socket(struct xdp_md *ctx, const __u32 ip_len,
+						   struct bpf_sock_tuple *tuple)
 {
-	struct bpf_sock_tuple tuple;
-
-	if (ip_len == sizeof(struct iphdr)) {
-		__builtin_memcpy(&tuple.ipv4.saddr, addresses, 8);
-		tuple.ipv4.sport = tcp->source;
-		tuple.ipv4.dport = tcp->dest;
-		return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	}
-	__builtin_memcpy(&tuple.ipv6.saddr, addresses, 32);
-	tuple.ipv6.sport = tcp->source;
-	tuple.ipv6.dport = tcp->dest;
-	return bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (ip_len == sizeof(struct iphdr))
+		return bpf_skc_lookup_tcp(ctx, tuple, sizeof(tuple->ipv4), BPF_F_CURRENT_NETNS, 0);
+	return bpf_skc_lookup_tcp(ctx, tuple, sizeof(tuple->ipv6), BPF_F_CURRENT_NETNS, 0);
 }
 
 /*
  * A listener's, or NULL. Established and closing connections, and those that the kernel is already opening,
  * are not the gate's.
  */
-static __always_inline struct bpf_sock *syn_listener(struct xdp_md *ctx, const __be32 *addresses,
-						     const __u32 ip_len, const struct tcphdr *tcp)
+static __always_inline struct bpf_sock *syn_listener(struct xdp_md *ctx, const __u32 ip_len,
+						     struct bpf_sock_tuple *tuple)
 {
-	struct bpf_sock *sk = syn_socket(ctx, addresses, ip_len, tcp);
+	struct bpf_sock *sk = syn_socket(ctx, ip_len, tuple);
 
 	if (!sk)
 		return 0;
@@ -105,12 +109,14 @@ static __always_inline enum reason check_ack(struct xdp_md *ctx, const struct se
 {
 	void *ip = frame_at(ctx, at->ip & 31, ip_len);
 	void *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(struct tcphdr));
+	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
 	bool valid;
 
 	if (!ip || !tcp)
 		return REASON_PASSED;
-	sk = syn_listener(ctx, addresses_of(ip, ip_len), ip_len, tcp);
+	syn_tuple(ip, ip_len, tcp, &tuple);
+	sk = syn_listener(ctx, ip_len, &tuple);
 	if (!sk)
 		return REASON_PASSED;
 	valid = !bpf_tcp_check_syncookie(sk, ip, ip_len, tcp, sizeof(struct tcphdr));
@@ -150,18 +156,18 @@ static __always_inline bool tcp_checksum_ok(const struct segment *at, const stru
 
 	if (at->l4_len != syn->len)
 		return true; /* carries data: rare, and too long to add up here */
-	/* From a neighbour on this machine: its network stack left the sum of the TCP bytes to the card. */
-	if (syn->tcp.check == sum_fold(sum))
+	if (sum_fold(sum + syn->tcp_sum) == 0xffff)
 		return true;
-	return sum_fold(sum + sum_words(syn->words, TCP_MAX_HEAD / 4)) == 0xffff;
+	/* From a neighbour on this machine: its network stack left the sum of the TCP bytes to the card. */
+	return syn->tcp.check == sum_fold(sum);
 }
 
 /* Fill in what the answer needs. False when the header is not all there. */
 static __always_inline bool syn_load(struct xdp_md *ctx, const struct segment *at, const void *ip,
 				     const __u32 ip_len, struct syn *syn)
 {
-	const __be32 *addresses = addresses_of(ip, ip_len);
 	struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
+	void *usual = frame_at(ctx, at->l4 & L4_MAX, USUAL_LEN);
 	__u32 len;
 
 	if (!tcp)
@@ -170,16 +176,20 @@ static __always_inline bool syn_load(struct xdp_md *ctx, const struct segment *a
 	barrier_var(len); /* or the compiler removes the bounds that the verifier wants to see */
 	if (len < sizeof(*tcp) || len > TCP_MAX_HEAD)
 		return false;
-	if (ip_len == sizeof(struct iphdr)) {
-		__builtin_memcpy(syn->address, addresses, 8);
-		syn->address_sum = sum_words(syn->address, 2);
-	} else {
-		__builtin_memcpy(syn->address, addresses, 32);
-		syn->address_sum = sum_words(syn->address, 8);
-	}
+	syn_tuple(ip, ip_len, (void *)tcp, &syn->tuple);
+	syn->sum = ip_len == sizeof(struct iphdr) ? sum_words(&syn->tuple.ipv4.saddr, 2)
+						  : sum_words(syn->tuple.ipv6.saddr, 8);
 	syn->len = len;
 	syn->at = sizeof(*tcp);
-	return !bpf_xdp_load_bytes(ctx, at->l4, syn->bytes, len);
+	if (len == USUAL_LEN && usual) {
+		__builtin_memcpy(syn->words, (__be32 *)usual, USUAL_LEN);
+		syn->tcp_sum = sum_words(syn->words, USUAL_LEN / 4);
+		return true;
+	}
+	if (bpf_xdp_load_bytes(ctx, at->l4, syn->bytes, len))
+		return false;
+	syn->tcp_sum = sum_words(syn->words, TCP_MAX_HEAD / 4);
+	return true;
 }
 
 /*
@@ -189,7 +199,7 @@ static __always_inline bool syn_load(struct xdp_md *ctx, const struct segment *a
 static __always_inline __s64 syn_ask(struct xdp_md *ctx, void *ip, const __u32 ip_len,
 				     struct syn *syn)
 {
-	struct bpf_sock *sk = syn_listener(ctx, syn->address, ip_len, &syn->tcp);
+	struct bpf_sock *sk = syn_listener(ctx, ip_len, &syn->tuple);
 	__u32 len = syn->len;
 	__s64 cookie = -1;
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include <linux/bpf.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
 
@@ -41,8 +42,9 @@ struct syn {
 	__u32 offered; /* its TSval */
 	__u8 offers;   /* bits of enum cookie_option */
 	__u8 wscale;
-	__be32 address[8]; /* source, destination: 2 or 8 words */
-	__u64 address_sum;
+	struct bpf_sock_tuple tuple; /* its addresses and ports */
+	__u64 sum;		     /* of the addresses */
+	__u64 tcp_sum;		     /* of the header */
 };
 
 /* One option, read as the kernel reads them: the last of a kind counts, and nothing behind one that is cut short. 1: the end. */

@@ -56,19 +56,21 @@ static __always_inline __u64 sum_words(const __be32 *words, int n)
 	return sum;
 }
 
+/* Halves are added crosswise, so that the upper one gets the carry of the lower. */
 static __always_inline __u16 sum_fold(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
+	__u32 half;
+
+	sum += sum << 32 | sum >> 32;
+	half = sum >> 32;
+	half += half << 16 | half >> 16;
+	return half >> 16;
 }
 
 /* Of addresses, protocol and length (RFC 9293, 3.1; RFC 8200, 8.1). */
 static __always_inline __u64 sum_pseudo(const struct syn *syn, __u32 tcp_len)
 {
-	return syn->address_sum + bpf_htonl(IPPROTO_TCP) + bpf_htonl(tcp_len);
+	return syn->sum + bpf_htonl(IPPROTO_TCP) + bpf_htonl(tcp_len);
 }
 
 /* Write a word and add it to the checksum. */
@@ -105,22 +107,34 @@ static __always_inline void reply_tcp(const struct syn *syn, const struct reply 
 
 static __always_inline void reply_ip4(const struct syn *syn, __be32 *words, const __u32 tcp_len)
 {
-	__u64 sum = syn->address_sum;
+	__u64 sum = syn->sum;
 
 	put(&words[0], bpf_htonl(0x45000000 | (sizeof(struct iphdr) + tcp_len)), &sum);
 	put(&words[1], bpf_htonl(0x4000), &sum); /* don't fragment */
 	put(&words[2], bpf_htonl(REPLY_TTL << 24 | IPPROTO_TCP << 16), &sum);
 	((struct iphdr *)words)->check = ~sum_fold(sum);
-	words[3] = syn->address[1];
-	words[4] = syn->address[0];
+	words[3] = syn->tuple.ipv4.daddr;
+	words[4] = syn->tuple.ipv4.saddr;
 }
 
 static __always_inline void reply_ip6(const struct syn *syn, __be32 *words, const __u32 tcp_len)
 {
 	words[0] = bpf_htonl(0x60000000);
 	words[1] = bpf_htonl(tcp_len << 16 | IPPROTO_TCP << 8 | REPLY_TTL);
-	__builtin_memcpy(words + 2, syn->address + 4, 16);
-	__builtin_memcpy(words + 6, syn->address, 16);
+	__builtin_memcpy(words + 2, syn->tuple.ipv6.daddr, 16);
+	__builtin_memcpy(words + 6, syn->tuple.ipv6.saddr, 16);
+}
+
+/* From whom it came to whom it went: in words, which the header's own type would have copied by bytes. */
+static __always_inline void reply_ethernet(__u16 *words)
+{
+#pragma unroll
+	for (int i = 0; i < ETH_ALEN / 2; i++) {
+		__u16 word = words[i];
+
+		words[i] = words[i + ETH_ALEN / 2];
+		words[i + ETH_ALEN / 2] = word;
+	}
 }
 
 /* Turn the frame into its SYN-ACK. False, and the frame as it was, when the driver has no room for it. */
@@ -130,7 +144,6 @@ static __always_inline bool syn_reply(struct xdp_md *ctx, const struct segment *
 {
 	__u32 offset = at->ip & 31;
 	int grow = (int)(offset + ip_len + tcp_len) - (int)at->bytes;
-	__u8 mac[ETH_ALEN];
 	struct ethhdr *eth;
 	void *ip;
 
@@ -146,9 +159,7 @@ static __always_inline bool syn_reply(struct xdp_md *ctx, const struct segment *
 	else
 		reply_ip6(syn, ip, tcp_len);
 	reply_tcp(syn, r, ip + ip_len, tcp_len);
-	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+	reply_ethernet((__u16 *)eth);
 	return true;
 }
 
