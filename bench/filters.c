@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -104,6 +105,40 @@ uint64_t filters_guard_count(enum reason reason)
 		sum += ((const struct counter *)&values[i])[reason].packets;
 	free(values);
 	return sum;
+}
+
+static void *map_memory(const struct bpf_map *map, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (memory == MAP_FAILED)
+		die(bpf_map__name(map));
+	return memory;
+}
+
+void filters_guard_verified(uint64_t keys[FILTERS_PLACES])
+{
+	size_t size = FILTERS_PLACES * sizeof(*keys);
+	void *sets = map_memory(guard->maps.known, size);
+
+	memcpy(keys, sets, size);
+	munmap(sets, size);
+}
+
+void filters_guard_refill(void)
+{
+	size_t others_size = BUCKET_SETS * sizeof(struct bucket_set);
+	size_t verified_size = FILTERS_PLACES * sizeof(struct verified);
+	struct bucket_set *others = map_memory(guard->maps.buckets, others_size);
+	struct verified *verified = map_memory(guard->maps.verified, verified_size);
+
+	for (size_t i = 0; i < BUCKET_SETS; i++)
+		for (size_t j = 0; j < BUCKET_WAYS; j++)
+			others[i].way[j].full_at = 0;
+	for (size_t i = 0; i < FILTERS_PLACES; i++)
+		memset(verified[i].full_at, 0, sizeof(verified[i].full_at));
+	munmap(others, others_size);
+	munmap(verified, verified_size);
 }
 
 static void lpm_load(const struct entries *by_hand, const struct entries *in_feed)

@@ -42,6 +42,13 @@ void filters_guard_allow(const char *network, uint32_t prefixlen);
 /* Packets that the guard has counted for a reason, on all CPUs. */
 uint64_t filters_guard_count(enum reason reason);
 
+/* The verified sources: where each has its place, by the key that the guard knows it by; 0: nobody's. */
+#define FILTERS_PLACES ((size_t)VERIFIED_SETS * VERIFIED_WAYS)
+void filters_guard_verified(uint64_t keys[FILTERS_PLACES]);
+
+/* Every source's bucket is full again. */
+void filters_guard_refill(void);
+
 _Noreturn void die(const char *what);
 
 #endif

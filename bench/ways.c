@@ -23,28 +23,22 @@
 static uint16_t listen_port;
 static uint32_t clients[CLIENTS]; /* addresses, in network order */
 
+#define PACKETS(interval, burst)                                                                   \
+	.metered = 1 << LIMIT_PACKETS,                                                             \
+	.tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {interval, burst}
+
 /* Never empty here, and never full; and one packet, then no more for as long as this runs. */
 #define ROOMY                                                                                      \
 	{                                                                                          \
-		.metered = 1 << LIMIT_PACKETS, .tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {      \
-			500000,                                                                    \
-			4000                                                                       \
-		}                                                                                  \
+		PACKETS(500000, 4000)                                                              \
 	}
 #define TIGHT                                                                                      \
 	{                                                                                          \
-		.metered = 1 << LIMIT_PACKETS, .tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {      \
-			3600000000000,                                                             \
-			1                                                                          \
-		}                                                                                  \
+		PACKETS(3600000000000, 1)                                                          \
 	}
 #define GATE                                                                                       \
 	{                                                                                          \
-		.syn_mode = SYN_ALWAYS, .metered = 1 << LIMIT_PACKETS,                             \
-		.tier[TIER_EVERYBODY].limit[LIMIT_PACKETS] = {                                     \
-			500000,                                                                    \
-			4000                                                                       \
-		}                                                                                  \
+		.syn_mode = SYN_ALWAYS, PACKETS(500000, 4000)                                      \
 	}
 
 #define LISTS (FILTER_BIT(FILTER_LPM) | FILTER_BIT(FILTER_XDP_FILTER))
@@ -63,11 +57,14 @@ const struct way ways[] = {
 	 ROOMY},
 	{"denied by prefix, IPv6", SOURCE_PREFIX, 6, F_ACK, WAY_OPEN, false, REASON_DENIED, TRIE,
 	 ROOMY},
-	{"spoofed flood", SOURCE_CLEAN, 4, F_ACK, WAY_PROTECTED, true, REASON_PASSED, 0, ROOMY},
-	{"limited, one source", SOURCE_FIXED, 4, F_ACK, WAY_PROTECTED, false, REASON_LIMITED, 0,
+	{"verified source", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false, REASON_PASSED, 0, ROOMY},
+	{"verified source, limited", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false, REASON_LIMITED,
+	 0, TIGHT},
+	{"ACK of a connection, SYN gate", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false,
+	 REASON_PASSED, 0, GATE},
+	{"other source, limited", SOURCE_FIXED, 4, F_ACK, WAY_PROTECTED, false, REASON_LIMITED, 0,
 	 TIGHT},
-	{"ACK of a connection", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false, REASON_PASSED, 0,
-	 GATE},
+	{"spoofed flood", SOURCE_CLEAN, 4, F_ACK, WAY_PROTECTED, true, REASON_PASSED, 0, ROOMY},
 	{"SYN cookie, IPv4",
 	 SOURCE_CLEAN,
 	 4,
