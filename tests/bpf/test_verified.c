@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sources that have shown that they are where they say: who becomes one, and what nobody can take from them. */
+#include "tests/bpf/gate.h"
+
+#include <linux/if_packet.h>
+
+#define HOUR (3600 * SEC)
+
+static void segment(struct frame *f, const char *from, uint16_t sport, uint16_t port, uint8_t flags,
+		    uint32_t seq, uint32_t ack)
+{
+	frame_ethernet(f);
+	if (strchr(from, ':'))
+		frame_ip6(f, from, "::1");
+	else
+		frame_ip4(f, from, "127.0.0.1", 0);
+	frame_tcp(f, sport, port, flags, seq, ack, NULL, 0);
+	frame_finish(f);
+}
+
+/* A connection to a listener, all on loopback, and what its client may send. */
+struct peer {
+	const char *from;
+	int listener, client;
+	uint16_t sport, port;
+};
+
+static struct peer connection(int family)
+{
+	struct peer p = {.from = family == AF_INET ? "127.0.0.1" : "::1"};
+	struct sockaddr_in6 addr;
+	socklen_t len = sizeof(addr);
+
+	p.listener = listener(family, &p.port);
+	p.client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(getsockname(p.listener, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(connect(p.client, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(p.client, (struct sockaddr *)&addr, &len), 0);
+	p.sport = ntohs(addr.sin6_port); /* at the same place in either family */
+	port_protect(p.port);
+	return p;
+}
+
+static void peer_close(struct peer *p)
+{
+	close(p->client);
+	close(p->listener);
+}
+
+static void peer_frame(struct frame *f, const struct peer *p, uint8_t flags)
+{
+	segment(f, p->from, p->sport, p->port, flags, 1, 1);
+}
+
+/* No bucket for anybody in the table: each is in debt until then. */
+static void crowd(uint64_t until)
+{
+	struct bucket_set set;
+	int fd = bpf_map__fd(guard->maps.buckets);
+
+	for (int way = 0; way < BUCKET_WAYS; way++)
+		set.way[way] = (struct bucket){.key = 1 + (uint64_t)way, .full_at = until};
+	for (uint32_t i = 0; i < BUCKET_SETS; i++)
+		assert_int_equal(bpf_map_update_elem(fd, &i, &set, 0), 0);
+}
+
+/* The second packet finds its source's bucket in the table, and its socket; what was taken from the bucket stays taken. */
+static void test_peers_become_known(void **state)
+{
+	(void)state;
+	for (int family = AF_INET; family; family = family == AF_INET ? AF_INET6 : 0) {
+		struct peer p = connection(family);
+		uint64_t before = tally_read(TALLY_VERIFIED);
+		struct frame f;
+
+		policy_set((struct policy){PACKETS(HOUR, 4)});
+		peer_frame(&f, &p, F_ACK);
+		expect(&f, REASON_PASSED);
+		assert_int_equal(tally_read(TALLY_VERIFIED), before);
+		expect(&f, REASON_PASSED);
+		assert_int_equal(tally_read(TALLY_VERIFIED), before + 1);
+		expect(&f, REASON_PASSED);
+		expect(&f, REASON_PASSED);
+		expect(&f, REASON_LIMITED);
+		/* It is the source that is known: its SYNs have the same bucket. */
+		segment(&f, p.from, 1, p.port, F_SYN, 1, 1);
+		expect(&f, REASON_LIMITED);
+		assert_int_equal(tally_read(TALLY_VERIFIED), before + 1);
+		policy_set((struct policy){0});
+		peer_close(&p);
+	}
+}
+
+static void test_strangers_do_not(void **state)
+{
+	struct peer p = connection(AF_INET);
+	struct frame f;
+
+	(void)state;
+	policy_set((struct policy){PACKETS(HOUR, 100)});
+	/* Not the connection's port; not a segment of a connection; not the connection's address. */
+	segment(&f, p.from, (uint16_t)(p.sport ^ 1), p.port, F_ACK, 1, 1);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	peer_frame(&f, &p, F_SYN);
+	expect(&f, REASON_PASSED);
+	peer_frame(&f, &p, F_RST);
+	expect(&f, REASON_PASSED);
+	segment(&f, "198.51.100.7", p.sport, p.port, F_ACK, 1, 1);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 0);
+	policy_set((struct policy){0});
+	peer_close(&p);
+}
+
+/* In a crowd a stranger starves; who has a connection does not, not for one packet, and may open more. */
+static void test_crowd_does_not_starve_connections(void **state)
+{
+	(void)state;
+	for (int family = AF_INET; family; family = family == AF_INET ? AF_INET6 : 0) {
+		struct peer p = connection(family);
+		struct frame f;
+
+		policy_set((struct policy){
+			PACKETS(SEC, 3),
+			.port[LIMIT_PACKETS] = {SEC, 1},
+		});
+		crowd(guard->bss->test_now + 3 * SEC);
+		segment(&f, family == AF_INET ? "198.51.100.7" : CLIENT6, p.sport, p.port, F_ACK, 1,
+			1);
+		expect(&f, REASON_LIMITED);
+		peer_frame(&f, &p, F_ACK);
+		expect(&f, REASON_PASSED);
+		segment(&f, p.from, 1, p.port, F_SYN, 1, 1);
+		expect(&f, REASON_PASSED);
+		expect(&f, REASON_PASSED);
+		expect(&f, REASON_LIMITED);
+		policy_set((struct policy){0});
+		peer_close(&p);
+	}
+}
+
+/* The port's sum is the strangers': connections neither wait for it nor use it up. */
+static void test_port_sum_is_of_strangers(void **state)
+{
+	struct peer p = connection(AF_INET);
+	struct frame f, stranger;
+
+	(void)state;
+	policy_set((struct policy){.port[LIMIT_PACKETS] = {HOUR, 1}});
+	segment(&stranger, "198.51.100.7", 1, p.port, F_SYN, 1, 1);
+	expect(&stranger, REASON_PASSED);
+	expect(&stranger, REASON_LIMITED_PORT);
+	peer_frame(&f, &p, F_ACK);
+	for (int i = 0; i < 10; i++)
+		expect(&f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	policy_set((struct policy){0});
+	peer_close(&p);
+}
+
+/* The ACK of a handshake that a cookie began. Its source, 198.18.0.0/15, answers to nobody. */
+static void cookie_ack(struct frame *f, uint32_t source, uint16_t sport, uint16_t port)
+{
+	char from[INET_ADDRSTRLEN];
+
+	snprintf(from, sizeof(from), "198.%u.%u.%u", 18 + (source >> 16 & 1), source >> 8 & 255,
+		 source & 255);
+	segment(f, from, sport, port, F_SYN, 1000, 0);
+	assert_int_equal(run_bytes(f->bytes, f->len, 1), XDP_TX);
+	segment(f, from, sport, port, F_ACK, 1001, be32(sent + f->l4 + 4) + 1);
+}
+
+static void test_connections(void **state)
+{
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+	struct frame f;
+
+	(void)state;
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS, LIMIT(LIMIT_CONNECTIONS, SEC, 2)});
+	cookie_ack(&f, 1, 1, port);
+	expect(&f, REASON_COOKIE_VALID);
+	cookie_ack(&f, 1, 2, port);
+	expect(&f, REASON_COOKIE_VALID);
+	cookie_ack(&f, 1, 3, port);
+	expect(&f, REASON_LIMITED_CONNECTIONS);
+	cookie_ack(&f, 2, 3, port);
+	expect(&f, REASON_COOKIE_VALID);
+	guard->bss->test_now += SEC;
+	cookie_ack(&f, 1, 3, port);
+	expect(&f, REASON_COOKIE_VALID);
+	policy_set((struct policy){0});
+	close(fd);
+}
+
+/* What the kernel's listener holds open counts when its ACK comes; segments of a connection do not. */
+static void test_connections_without_cookies(void **state)
+{
+	static const char setup_net[] =
+		"ip addr add 203.0.113.1/24 dev guard0 && ip link set guard1 up &&"
+		"ip link set guard0 address 02:00:00:00:00:01 up &&"
+		"ip neigh add 203.0.113.9 lladdr 02:00:00:00:00:02 dev guard0";
+	struct sockaddr_in addr = {.sin_family = AF_INET};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)elsewhere};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int raw = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP));
+	uint8_t answer[256];
+	struct peer p;
+	struct frame f;
+
+	(void)state;
+	assert_int_equal(system(setup_net), 0);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "1"); /* or nothing is held open */
+	inet_pton(AF_INET, "203.0.113.1", &addr.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	to.sll_ifindex = (int)if_nametoindex("guard1");
+	assert_int_equal(
+		bind(raw,
+		     (struct sockaddr *)&(struct sockaddr_ll){.sll_family = AF_PACKET,
+							      .sll_protocol = htons(ETH_P_IP),
+							      .sll_ifindex = to.sll_ifindex},
+		     sizeof(to)),
+		0);
+	frame_ethernet(&f);
+	memcpy(f.bytes, "\2\0\0\0\0\1", 6);
+	frame_ip4(&f, "203.0.113.9", "203.0.113.1", 0);
+	frame_tcp(&f, 4000, ntohs(addr.sin_port), F_SYN, 1000, 0, NULL, 0);
+	frame_finish(&f);
+	assert_int_equal(send(raw, f.bytes, f.len, 0), f.len);
+	/* Its SYN-ACK: now the handshake is open. */
+	do
+		assert_true(recv(raw, answer, sizeof(answer), 0) > 0);
+	while (answer[23] != IPPROTO_TCP || answer[47] != (F_SYN | F_ACK));
+	port_protect(ntohs(addr.sin_port));
+	policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
+	frame_ethernet(&f);
+	frame_ip4(&f, "203.0.113.9", "203.0.113.1", 0);
+	frame_tcp(&f, 4000, ntohs(addr.sin_port), F_ACK, 1001, 1, NULL, 0);
+	frame_finish(&f);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED_CONNECTIONS);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 0); /* what it acknowledges may be a guess */
+	policy_set((struct policy){0});
+	p = connection(AF_INET);
+	policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
+	peer_frame(&f, &p, F_ACK);
+	for (int i = 0; i < 5; i++)
+		expect(&f, REASON_PASSED);
+	policy_set((struct policy){0});
+	peer_close(&p);
+	close(raw);
+	close(fd);
+}
+
+#define KNOWN	5000
+#define FORGED	1200000
+#define SPACING 1000 /* nanoseconds between forged packets */
+
+/* A set has VERIFIED_WAYS places: of sources at random not one in a thousand million finds none with so many. */
+static void verify_many(uint16_t port, uint32_t n)
+{
+	struct frame f;
+
+	for (uint32_t i = 0; i < n; i++) {
+		cookie_ack(&f, i, 40000, port);
+		assert_int_equal(run_bytes(f.bytes, f.len, 1), XDP_PASS);
+	}
+	assert_int_equal(tally_read(TALLY_VERIFIED), n);
+	assert_int_equal(tally_read(TALLY_VERIFIED_REFUSED), 0);
+}
+
+static void flood(const struct frame *template, uint32_t n)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_size_in = (uint32_t) template->len);
+	struct frame f = *template;
+	uint32_t source = 0x0b000000;
+
+	opts.data_in = f.bytes;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t next = htonl(source + i);
+
+		memcpy(f.bytes + f.ip + 12, &next, sizeof(next));
+		bpf_prog_test_run_opts(program, &opts);
+		guard->bss->test_now += SPACING;
+	}
+}
+
+/* More forged sources than there are buckets, many times: every known source has what it had, to the packet. */
+static void test_flood_takes_nothing(void **state)
+{
+	uint64_t full = SEC; /* between packets of a bucket; the flood takes longer */
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+	struct frame f;
+
+	(void)state;
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS, PACKETS(HOUR, 2)});
+	verify_many(port, KNOWN);
+	policy_set((struct policy){PACKETS(HOUR, 2), .port[LIMIT_PACKETS] = {full, 1}});
+	segment(&f, "11.0.0.0", 1, port, F_ACK, 1, 1);
+	flood(&f, FORGED / 2);
+	segment(&f, "11.0.0.0", 1, port, F_SYN, 1, 1);
+	flood(&f, FORGED / 2);
+	assert_int_equal(tally_read(TALLY_VERIFIED), KNOWN);
+	for (uint32_t i = 0; i < KNOWN; i++) {
+		uint32_t next = htonl(198U << 24 | (18 + (i >> 16 & 1)) << 16 | (i & 0xffff));
+
+		memcpy(f.bytes + f.ip + 12, &next, sizeof(next));
+		/* One of two is taken, by the cookie's ACK: one is left, and no more. */
+		assert_int_equal(run_bytes(f.bytes, f.len, 1), XDP_PASS);
+		assert_int_equal(run_bytes(f.bytes, f.len, 1), XDP_DROP);
+	}
+	policy_set((struct policy){0});
+	close(fd);
+}
+
+/* Every place taken: the newcomer stays a stranger, and gets one when somebody has been away for long enough. */
+static void test_full_table_refuses(void **state)
+{
+	struct known_set known;
+	struct verified busy = {.idle_at = guard->bss->test_now + VERIFIED_HOLD_NSEC};
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+	struct frame f;
+
+	(void)state;
+	for (uint64_t way = 0; way < VERIFIED_WAYS; way++)
+		known.key[way] = way + 1;
+	for (uint32_t i = 0; i < VERIFIED_SETS; i++)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.known), &i, &known, 0),
+				 0);
+	for (uint32_t i = 0; i < VERIFIED_SETS * VERIFIED_WAYS; i++) {
+		/* One of each set has an empty bucket for longer. */
+		busy.full_at[LIMIT_UDP] = i % VERIFIED_WAYS ? 0 : busy.idle_at + SEC;
+		assert_int_equal(
+			bpf_map_update_elem(bpf_map__fd(guard->maps.verified), &i, &busy, 0), 0);
+	}
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS, PACKETS(SEC, 1)});
+	cookie_ack(&f, 1, 1, port);
+	expect(&f, REASON_COOKIE_VALID);
+	assert_int_equal(tally_read(TALLY_VERIFIED_REFUSED), 1);
+	expect(&f, REASON_LIMITED); /* in the table that all share, as it was before */
+	guard->bss->test_now += VERIFIED_HOLD_NSEC - 1;
+	expect(&f, REASON_COOKIE_VALID);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 0);
+	guard->bss->test_now += 1;
+	expect(&f, REASON_COOKIE_VALID);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	expect(&f, REASON_LIMITED); /* a bucket of its own, with one token */
+	for (uint32_t i = 0; i < VERIFIED_SETS; i++) {
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(guard->maps.known), &i, &known),
+				 0);
+		assert_int_equal(known.key[0], 1);
+	}
+	policy_set((struct policy){0});
+	close(fd);
+}
+
+static void *hammer(void *arg)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = 200000);
+	const struct frame *f = arg;
+	static _Atomic int next;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(next++ % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	opts.data_in = f->bytes;
+	opts.data_size_in = (uint32_t)f->len;
+	bpf_prog_test_run_opts(program, &opts);
+	return NULL;
+}
+
+/* Several CPUs at once on one known source and on the sum of a port, within the bound that meter.bpf.h states. */
+static void test_concurrent(void **state)
+{
+	struct peer p = connection(AF_INET);
+	struct frame f[2];
+	struct counter before[REASON_COUNT], after[REASON_COUNT];
+
+	(void)state;
+	peer_frame(&f[0], &p, F_ACK);
+	segment(&f[1], "198.51.100.7", 1, p.port, F_SYN, 1, 1);
+	for (int turn = 0; turn < 2; turn++) {
+		enum reason over = turn ? REASON_LIMITED_PORT : REASON_LIMITED_BYTES;
+		pthread_t threads[4];
+
+		policy_set((struct policy){LIMIT(LIMIT_BYTES, SEC, 5000),
+					   .port[LIMIT_SYNS] = {SEC, 50000}});
+		if (turn) /* the source's own limit is not in the way */
+			policy_set((struct policy){.port[LIMIT_SYNS] = {SEC, 50000}});
+		counters_read(before);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, hammer, &f[turn]), 0);
+		for (int i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		counters_read(after);
+		for (int i = 0; i < REASON_COUNT; i++)
+			after[i].packets -= before[i].packets;
+		assert_int_equal(after[REASON_PASSED].packets + after[over].packets, 800000);
+		if (turn)
+			assert_in_range(after[REASON_PASSED].packets, 50000, 50000 + 100);
+		else /* 5,000 KiB in frames of 54 bytes */
+			assert_in_range(after[REASON_PASSED].packets, 5000 * 1024 / 54,
+					5000 * 1024 / 54 + 100);
+	}
+	policy_set((struct policy){0});
+	peer_close(&p);
+}
+
+/* In shadow a SYN is counted as answered and goes to the kernel, whose handshake it stays. */
+static void test_shadow_sends_no_cookies(void **state)
+{
+	uint64_t before;
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+	struct frame f;
+
+	(void)state;
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS, .mode = GUARD_SHADOW});
+	segment(&f, "198.51.100.7", 1, port, F_SYN, 1000, 0);
+	before = tally_read(TALLY_SYNS_SEEN);
+	assert_int_equal(run_bytes(f.bytes, f.len, 1), XDP_PASS);
+	assert_memory_equal(sent, f.bytes, f.len);
+	assert_int_equal(tally_read(TALLY_SYNS_SEEN), before + 1);
+	segment(&f, "198.51.100.7", 1, port, F_ACK, 1001, 7);
+	expect(&f, REASON_PASSED);
+	policy_set((struct policy){0});
+	close(fd);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		GUARD_TEST(test_peers_become_known),
+		GUARD_TEST(test_strangers_do_not),
+		GUARD_TEST(test_crowd_does_not_starve_connections),
+		GUARD_TEST(test_port_sum_is_of_strangers),
+		GUARD_TEST(test_connections),
+		GUARD_TEST(test_connections_without_cookies),
+		GUARD_TEST(test_flood_takes_nothing),
+		GUARD_TEST(test_full_table_refuses),
+		GUARD_TEST(test_concurrent),
+		GUARD_TEST(test_shadow_sends_no_cookies),
+	};
+
+	return cmocka_run_group_tests(tests, setup_all, NULL);
+}
