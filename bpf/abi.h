@@ -95,7 +95,7 @@ struct port_value {
 
 enum syn_mode {
 	SYN_OFF,
-	SYN_AUTO, /* cookies while more SYNs than the threshold arrive */
+	SYN_AUTO, /* cookies while more SYNs than the threshold arrive, or as COOKIE_WHEN_FULL says */
 	SYN_ALWAYS,
 };
 

@@ -136,6 +136,11 @@ static int apply(const char *name, void *arg)
 	return rc;
 }
 
+static void print_warning(const char *text)
+{
+	fprintf(stderr, "sluice: warning: %s\n", text);
+}
+
 enum status cmd_apply(const struct options *o)
 {
 	_cleanup_(config_freep) struct config *cfg = NULL;
@@ -148,7 +153,9 @@ enum status cmd_apply(const struct options *o)
 	v.cfg = cfg;
 	v.json = o->json ? json_array() : NULL;
 	lock = edge_lock(&v.err);
-	rc = lock < 0 ? lock : command_each(o, apply, &v, &v.err);
+	rc = lock < 0 ? lock : edge_sysctl_check(&cfg->edge, false, print_warning, &v.err);
+	if (rc == 0)
+		rc = command_each(o, apply, &v, &v.err);
 	return finish(&v, rc);
 }
 
@@ -280,11 +287,6 @@ enum status cmd_status(const struct options *o)
 	struct visit v = {.json = o->json ? json_array() : NULL, .whole = true};
 
 	return finish(&v, command_each(o, show, &v, &v.err));
-}
-
-static void print_warning(const char *text)
-{
-	fprintf(stderr, "sluice: warning: %s\n", text);
 }
 
 enum status cmd_attach(const struct options *o)

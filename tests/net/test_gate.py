@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from conftest import connect, until
+from conftest import BUILD, connect, until
 
 # tcp_info: options, both window scales, and the peer's window as it was last told.
 INFO = """
@@ -182,6 +182,37 @@ def test_settings_are_named_or_fixed(echo):
     assert attach_with(mode="  syn_flood: {mode: 'off'}\n", **bad) == ([], 0)
     assert attach_with("--fix-sysctl", **bad) == ([], 1)
     assert values() == good
+
+
+def test_apply_names_settings_too(bed):
+    bed.attach()
+    bed.sysctl("net.ipv4.tcp_syncookies", 0)
+    here = ("--interface", bed.interface)
+    r = bed.sluice("apply", *here, "-c", bed.config("  syn_flood: {mode: always}\n"))
+    assert "warning: syn_flood: net.ipv4.tcp_syncookies is 0" in r.stderr
+    assert bed.json("status", *here)[0]["syn_mode"] == "always"
+
+
+def test_the_daemon_follows_the_settings(bed):
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.sysctl("net.ipv4.tcp_timestamps", 2)
+    log = bed.path / "stderr"
+    bed.start(bed.gateway, BUILD / "sluiced", "-c", bed.config("  syn_flood: {mode: always}\n"))
+    until(lambda: "serving" in log.read_text(), "sluiced")
+
+    def cookies():
+        return bed.json("status", "--interface", bed.interface)[0]["cookies"]
+
+    assert cookies()["sack"] is True
+    # Offered now, SACK and window scale would be offered in vain, and connections would stall.
+    bed.sysctl("net.ipv4.tcp_timestamps", 1)
+    until(lambda: cookies() == {"timestamps": False, "sack": False, "window_scale": None}, "the daemon")
+    assert "packet plane: the kernel's settings have changed" in log.read_text()
+    assert "net.ipv4.tcp_timestamps is 1" in log.read_text()
+    bed.sysctl("net.ipv4.tcp_timestamps", 2)
+    bed.sysctl("net.ipv4.tcp_rmem", "4096 131072 1073741824")
+    until(lambda: cookies()["window_scale"] == 14, "the daemon")
+    assert log.read_text().count("settings have changed") <= 3
 
 
 def test_window_scale_without_loopback(bed):

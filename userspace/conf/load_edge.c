@@ -29,8 +29,9 @@ static const struct conf_option syn_options[] = {
 	 .offset = offsetof(struct conf_edge, syn_flood.mode) -
 		   offsetof(struct conf_edge, syn_flood),
 	 .fallback = "off", .names = syn_modes,
-	 .help = "When SYNs are answered with cookies: never, while more than threshold arrive, or "
-		 "always."},
+	 .help = "When SYNs are answered with cookies: never, always, or (auto) while more than "
+		 "threshold arrive; with net.ipv4.tcp_syncookies=1 auto is while the listener's "
+		 "queue is full."},
 	{"threshold", CONF_RATE,
 	 .offset = offsetof(struct conf_edge, syn_flood.threshold) -
 		   offsetof(struct conf_edge, syn_flood),

@@ -74,6 +74,7 @@ void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 		log_warn("packet plane off: %s; serving without it", err.text);
 		return;
 	}
+	p->settings = edge_sysctl_digest();
 	if (edge_sysctl_check(&cfg->edge, false, warn, &err) < 0)
 		log_warn("packet plane: %s", err.text);
 	p->seen = calloc(cfg->edge.n_interfaces, sizeof(*p->seen));
@@ -107,8 +108,19 @@ static void sweep(const char *name)
 		log_warn("packet plane: %s", err.text);
 }
 
+/* What answers with cookies offer must be what the kernel does when the ACK comes. */
+static void follow_settings(struct plane *p, const struct config *cfg)
+{
+	if (!p->seen || cfg->edge.syn_flood.mode == CONF_SYN_OFF ||
+	    p->settings == edge_sysctl_digest())
+		return;
+	log_info("packet plane: the kernel's settings have changed");
+	plane_sync(p, cfg, false);
+}
+
 void plane_watch(struct plane *p, const struct config *cfg)
 {
+	follow_settings(p, cfg);
 	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++) {
 		_cleanup_close_ int lock = -1;
 		unsigned int before = p->seen[i];

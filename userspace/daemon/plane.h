@@ -3,12 +3,15 @@
 #ifndef DAEMON_PLANE_H
 #define DAEMON_PLANE_H
 
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "conf/config.h"
 
-/* Which interfaces of the file were there when last looked at: their indexes in the file's order, 0 for none. */
+/* What was there when last looked at. */
 struct plane {
-	unsigned int *seen;
+	unsigned int *seen; /* the file's interfaces in its order: their indexes, 0 for none */
+	uint64_t settings;  /* edge_sysctl_digest's */
 };
 
 /*
@@ -18,7 +21,10 @@ struct plane {
  */
 void plane_sync(struct plane *p, const struct config *cfg, bool starting);
 
-/* Attach to what has come back, or has come at last, since the last call; every second, say. */
+/*
+ * Attach to what has come back, or has come at last, since the last call, and follow the kernel's settings that the SYN gate
+ * depends on; every second, say.
+ */
 void plane_watch(struct plane *p, const struct config *cfg);
 
 void plane_fini(struct plane *p);

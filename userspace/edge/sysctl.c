@@ -167,9 +167,20 @@ void edge_sysctl_cookies(struct policy *policy)
 
 uint64_t edge_sysctl_digest(void)
 {
+	static const char *const others[] = {"ipv4/tcp_rmem", "core/rmem_max"};
 	uint64_t digest = 0;
 
 	for (int i = 0; i < SETTINGS; i++)
 		digest = digest * 31 + (uint64_t)(value_of(&settings[i]) + 1);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		char path[64], text[64] = "";
+		_cleanup_close_ int fd = -1;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/%s", others[i]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+			for (const char *c = text; *c; c++)
+				digest = digest * 31 + (unsigned char)*c;
+	}
 	return digest;
 }

@@ -20,7 +20,7 @@ int edge_sysctl_check(const struct conf_edge *conf, bool fix, void (*warn)(const
 /* Fill in what cookies can do for connections here; nothing while the gate is off, or what can't be found out. */
 void edge_sysctl_cookies(struct policy *policy);
 
-/* A number that changes when one of the settings does. */
+/* A number that changes with the settings, and with those that decide on the window scale. */
 uint64_t edge_sysctl_digest(void);
 
 #endif
