@@ -13,7 +13,7 @@
 #define LINEAR	    3000 /* a frame up to here is in one piece */
 #define MAC_HEADERS 14
 
-/* Reasons that no packet of this test can have, each with why; every other one must come up in a round. */
+/* Reasons that no packet of this test can have, each with why; every other one must come up. */
 static const enum reason unreached[] = {REASON_COUNT /* none */};
 
 static uint64_t seed, number; /* of this round, of the packet in it */
@@ -499,12 +499,16 @@ static int look(uint32_t interface)
 	return verdict;
 }
 
-static void one_packet(void)
+/* The next frame: of an honest sender, or spoiled, an answer's ACK, or the last one once more. */
+static void next_frame(void)
 {
 	struct frame f;
-	bool spoiled = !one_in(4);
+	bool is_ack = answered && !one_in(4) && make_ack(&f);
+	bool spoiled = is_ack ? one_in(3) : !one_in(4);
 
-	if (!answered || one_in(4) || !make_ack(&f))
+	if (!is_ack && in_len && one_in(8))
+		return;
+	if (!is_ack)
 		make_frame(&f);
 	for (uint32_t n = spoiled ? 1 + below(one_in(4) ? 8 : 2) : 0; n; n--)
 		spoil_once(&f);
@@ -518,20 +522,24 @@ static void one_packet(void)
 		memset(in + in_len, 'x', more);
 		in_len += more;
 	}
-	guard->bss->test_now += below(20000000);
-	answered = look(one_in(3) ? elsewhere : LOOPBACK) == XDP_TX;
 }
 
 static void one_round(void)
 {
 	random_state = seed * 0x9e3779b97f4a7c15ULL | 1;
-	memset(seen, 0, sizeof(seen));
 	answered = false;
+	in_len = 0;
 	for (number = 0; number < ROUND; number++) {
 		if (number % 256 == 0)
 			change_policy();
-		one_packet();
+		next_frame();
+		guard->bss->test_now += below(20000000);
+		answered = look(one_in(3) ? elsewhere : LOOPBACK) == XDP_TX;
 	}
+}
+
+static void every_reason_came_up(void)
+{
 	for (int i = 0; i < REASON_COUNT; i++) {
 		bool may_miss = false;
 
@@ -540,9 +548,8 @@ static void one_round(void)
 		if (seen[i] || may_miss)
 			continue;
 		fprintf(stderr,
-			"no packet of seed %llu was '%s': switch_on() and make_frame() should "
-			"bring it up\n",
-			(unsigned long long)seed, names[i]);
+			"no packet was '%s': switch_on() and make_frame() should bring it up\n",
+			names[i]);
 		fail();
 	}
 }
@@ -567,6 +574,7 @@ static void mutations(void **state)
 		seed++;
 	} while (time(NULL) < end);
 	printf("%llu packets, %zu events\n", (unsigned long long)packets, events_seen);
+	every_reason_came_up();
 	assert_true(events_seen > 0);
 	ring_buffer__free(ring);
 	close(fds[0]);
