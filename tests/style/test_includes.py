@@ -21,7 +21,7 @@ LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in fol
 
 # Beside the levels: the command line, and the contract of kernel and user space.
 LOADER = {"base", "conf", "edge"}
-EXTRA = {("loader", "daemon/assemble.h"), ("loader", "daemon/args.h"), ("loader", "filter/filter.h"), ("loader", "bpf/abi.h"), ("edge", "bpf/abi.h"),
+EXTRA = {("loader", "daemon/assemble.h"), ("loader", "daemon/args.h"), ("loader", "filter/filter.h"), ("loader", "bpf/abi.h"), ("edge", "bpf/abi.h"), ("edge", "bpf/feed_format.h"),
          ("edge", "bpf/guard.skel.h")}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]*)"', re.M)

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Looking up a source in the compiled feeds (bpf/feed_format.h): the set of the longest prefix that holds it, 0 for none.
+ * What is read next never depends on what a node says until one matches, so that the processor waits for all lines at
+ * once. Whoever includes this says what feed_at(feeds, n) is: line n of the feeds, or NULL.
+ * What feeds is, is theirs, too: a slot of the map, or an address.
+ */
+#ifndef BPF_FEED_BPF_H
+#define BPF_FEED_BPF_H
+
+#include <stdbool.h>
+
+#include "bpf/feed_format.h"
+
+#ifdef __bpf__
+#define FEED_APART  __attribute__((noinline))
+#define FEED_UNROLL _Pragma("unroll")
+#else
+#define FEED_APART static
+#define FEED_UNROLL
+#endif
+
+FEED_INLINE bool feed_test(__u64 feeds, __u32 region, __u32 bit)
+{
+	union feed_any *line = feed_at(feeds, region + bit / FEED_LINE_BITS);
+
+	return line && line->bits[bit / 64 % 8] >> (bit % 64) & 1;
+}
+
+FEED_INLINE __u8 feed_byte(__u64 feeds, __u32 region, __u32 at)
+{
+	union feed_any *line = feed_at(feeds, region + at / FEED_LINE);
+
+	return line ? line->bytes[at % FEED_LINE] : 0;
+}
+
+FEED_INLINE __u8 feed_item(__u64 feeds, const struct feed_header *h, const struct feed_item *item,
+			   __u8 byte)
+{
+	__u32 row;
+
+	if (item->kind == FEED_ROW) {
+		row = item->first | (__u32)item->last << 8 | (__u32)item->set << 16;
+		return feed_byte(feeds, h->rows + row * FEED_ROW_LINES, byte);
+	}
+	if (item->kind == FEED_RANGE && byte >= item->first && byte <= item->last)
+		return item->set;
+	return 0;
+}
+
+/*
+ * The set of one value in the node of a key, whose hash is given. For the kernel a function of its own, which its verifier
+ * looks at once.
+ */
+FEED_APART __u32 feed_node(__u64 feeds, __u64 key, __u64 hash, __u32 byte)
+{
+	const union feed_any *first = feed_at(feeds, 0);
+	const struct feed_region *r = first ? &first->header.table[FEED_NODES] : NULL;
+	__u32 at = r ? r->first + feed_home(hash, r->n) : 0;
+
+	for (int probe = 0; r && probe < FEED_PROBES; probe++) {
+		union feed_any *any = feed_at(feeds, at + probe);
+
+		if (!any)
+			return 0;
+		for (int i = 0; i < FEED_ITEMS; i++) {
+			__u8 set;
+
+			if (any->line.key[i] != key)
+				continue;
+			set = feed_item(feeds, &first->header, &any->line.item[i], byte);
+			if (set)
+				return set;
+		}
+		if (!any->line.more)
+			return 0;
+	}
+	return 0;
+}
+
+/* The set of an address or a /24 as such. */
+FEED_INLINE __u8 feed_exact(__u64 feeds, const struct feed_header *h, const struct feed_region *r,
+			    __u64 key)
+{
+	__u32 at = r->first + feed_home(feed_hash(key, h->seed), r->n);
+	__u32 addr = key >> 32;
+
+	for (int probe = 0; probe < FEED_PROBES; probe++) {
+		union feed_any *any = feed_at(feeds, at + probe);
+
+		if (!any)
+			return 0;
+		FEED_UNROLL
+		for (int i = 0; i < FEED_ADDRS; i++)
+			if (any->exact.addr[i] == addr && any->exact.set[i])
+				return any->exact.set[i];
+		if (!any->exact.more)
+			return 0;
+	}
+	return 0;
+}
+
+/* Entries of depth + 1 to depth + 8; depth is 16 or 24. */
+FEED_INLINE __u8 feed_depth4(__u64 feeds, const struct feed_header *h, __u32 depth, __u32 addr)
+{
+	const struct feed_region *r = &h->table[depth == 24 ? FEED_EXACT32 : FEED_EXACT24];
+	__u64 key = feed_key4(depth, addr);
+	__u8 set = 0;
+
+	if (r->n)
+		set = feed_exact(feeds, h, r, feed_key4(depth + 8, addr));
+	if (!set && h->depths4 >> depth / 8 & 1)
+		set = feed_node(feeds, key, feed_hash(key, h->seed), addr >> (24 - depth) & 255);
+	return set;
+}
+
+/* The quick answer for a clean source: whether it needs to be looked for. Addresses are in host order. */
+FEED_INLINE bool feed_maybe4(__u64 feeds, const struct feed_header *h, __u32 addr)
+{
+	return h->bits4 && feed_test(feeds, h->bits4, addr >> 8);
+}
+
+/* After feed_maybe4. */
+FEED_INLINE __u8 feed_find4(__u64 feeds, const struct feed_header *h, __u32 addr)
+{
+	__u8 set = 0;
+
+	if (h->deeper4 && feed_test(feeds, h->deeper4, addr >> 8))
+		set = feed_depth4(feeds, h, 24, addr);
+	if (!set)
+		set = feed_depth4(feeds, h, 16, addr);
+	if (!set && h->depths4 & 1)
+		set = feed_byte(feeds, h->table16, addr >> 16);
+	return set;
+}
+
+/* The nodes of one depth, 0 to 56. */
+FEED_INLINE __u8 feed_high6(__u64 feeds, const struct feed_header *h, __u32 depth, __u64 hi)
+{
+	__u64 key = feed_key6(depth, hi, 0);
+	__u64 hash = feed_hash(key, h->seed);
+
+	if (!(h->depths6 >> depth / 8 & 1) ||
+	    !feed_test(feeds, h->bits6, feed_bit(hash, h->bits6_mask)))
+		return 0;
+	return feed_node(feeds, key, hash, hi >> (56 - depth) & 255);
+}
+
+/* 64 to 120. */
+FEED_INLINE __u8 feed_low6(__u64 feeds, const struct feed_header *h, __u32 depth, __u64 hi,
+			   __u64 lo)
+{
+	__u64 key, hash;
+
+	if (!(h->depths6 >> depth / 8 & 1))
+		return 0;
+	key = feed_key6_deep(depth, hi, lo, h->seed, 0);
+	hash = feed_hash(key, h->seed);
+	if (!feed_test(feeds, h->bits6, feed_bit(hash, h->bits6_mask)))
+		return 0;
+	return feed_node(feeds, key, hash, lo >> (120 - depth) & 255);
+}
+
+/* Whether something deeper than a key's prefix may be there. */
+FEED_INLINE bool feed_hint6(__u64 feeds, const struct feed_header *h, __u64 key)
+{
+	return feed_test(feeds, h->bits6, feed_bit(feed_hash(key, h->seed), h->bits6_mask));
+}
+
+/* Depths from 8 * n on. */
+#define FEED_FROM(n) (0xffffU << (n)&0xffff)
+
+/* How far down something may be: the first depth, divided by 8, that needs no look. */
+FEED_INLINE __u32 feed_floor6(__u64 feeds, const struct feed_header *h, __u64 hi)
+{
+	if (!(h->depths6 & FEED_FROM(4)) || !feed_hint6(feeds, h, feed_key6(32, hi, FEED_KEY_HINT)))
+		return 4;
+	if (!(h->depths6 & FEED_FROM(6)) || !feed_hint6(feeds, h, feed_key6(48, hi, FEED_KEY_HINT)))
+		return 6;
+	if (!(h->depths6 & FEED_FROM(8)) ||
+	    !feed_hint6(feeds, h, feed_key6_deep(64, hi, 0, h->seed, FEED_KEY_HINT)))
+		return 8;
+	return 16;
+}
+
+/* The quick answer; hi and lo are the halves of the address in host order. */
+FEED_INLINE bool feed_maybe6(__u64 feeds, const struct feed_header *h, __u64 hi)
+{
+	if (!h->bits6)
+		return false;
+	if (h->depths6 & FEED_FROM(4) && feed_hint6(feeds, h, feed_key6(32, hi, FEED_KEY_HINT)))
+		return true;
+	if (h->depths6 & 8 && feed_hint6(feeds, h, feed_key6(24, hi, 0)))
+		return true;
+	return h->depths6 & 7;
+}
+
+/* After feed_maybe6. */
+FEED_INLINE __u8 feed_find6(__u64 feeds, const struct feed_header *h, __u64 hi, __u64 lo)
+{
+	__u32 floor = feed_floor6(feeds, h, hi), n;
+	__u8 set = 0;
+
+	if (floor == 16)
+		for (n = 15; n >= 8 && !set; n--)
+			set = feed_low6(feeds, h, n * 8, hi, lo);
+	for (n = 7; n < 8 && !set; n--)
+		if (n < floor)
+			set = feed_high6(feeds, h, n * 8, hi);
+	return set;
+}
+
+#endif
