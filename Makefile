@@ -41,7 +41,7 @@ CPPFLAGS := -D_GNU_SOURCE -I. -Iuserspace -I$(BUILD)
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	  -Wvla -fno-common -fno-strict-aliasing -pthread $(SANFLAGS)
 LDFLAGS := -pthread $(SANFLAGS)
-LDLIBS := -lbpf -luring -lssl -lcrypto -lyaml -ljansson
+LDLIBS := -lbpf -luring -lssl -lcrypto -lyaml -ljansson -lmaxminddb
 
 LIB_SRCS := $(filter-out userspace/daemon/main.c,$(wildcard userspace/*/*.c))
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)

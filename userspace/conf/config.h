@@ -82,6 +82,21 @@ struct conf_tier {
 
 enum conf_guard_mode { CONF_GUARD_ENFORCE, CONF_GUARD_SHADOW };
 
+#define CONF_FEEDS     255
+#define CONF_FEED_NAME 31 /* bytes */
+
+/* An item of deny: that is a whole list: a netset file, or countries and autonomous systems of a MaxMind-format file. */
+struct conf_feed {
+	struct slice name; /* default: the file's, without directory and extension */
+	struct slice file;
+	struct slice mmdb;
+	const char *path;	 /* of one of the two, relative to the working directory */
+	struct slice *countries; /* ISO 3166-1, two letters */
+	size_t n_countries;
+	uint32_t *asns;
+	size_t n_asns;
+};
+
 struct conf_edge {
 	bool present; /* false: no packet plane, sluiced runs alone */
 	struct conf_interface *interfaces;
@@ -90,6 +105,12 @@ struct conf_edge {
 	size_t n_ports;
 	struct conf_cidrs allow;
 	struct conf_cidrs deny;
+	struct conf_feed *deny_feeds;
+	size_t n_deny_feeds;
+	struct {
+		uint64_t
+			memory; /* bytes of the kernel's for compiled feeds, an interface; 256 MiB */
+	} feeds;
 	struct {
 		enum conf_syn_mode mode; /* default: off */
 		uint64_t threshold; /* SYNs a second before "auto" answers with cookies; 10k/s */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conf/load_feed.h"
 #include "conf/load_limits.h"
 
 #define AT(type, member) .offset = offsetof(type, member)
@@ -102,8 +103,10 @@ static const struct conf_option edge_options[] = {
 	{"allow", CONF_CUSTOM, AT(struct conf_edge, allow), .parse = conf_parse_cidrs,
 	 .form = "list of addresses and prefixes",
 	 .help = "Sources that pass before everything else."},
-	{"deny", CONF_CUSTOM, AT(struct conf_edge, deny), .parse = conf_parse_cidrs,
-	 .form = "list of addresses and prefixes", .help = "Sources that are dropped."},
+	{"deny", CONF_CUSTOM, .offset = 0, .parse = conf_parse_deny, .table = &conf_feed_table,
+	 .form = "list of addresses, prefixes and feeds", .help = "Sources that are dropped."},
+	{"feeds", CONF_STRUCT, AT(struct conf_edge, feeds), .table = &conf_feeds_table,
+	 .help = "What holds for all feeds."},
 	{"syn_flood", CONF_STRUCT, AT(struct conf_edge, syn_flood), .table = &syn_table,
 	 .help = "What is done about floods of SYNs."},
 	{"rate_limit", CONF_STRUCT, AT(struct conf_edge, rate_limit),
