@@ -244,6 +244,7 @@ struct syn_state {
 	GUARD_REASON(COOKIE_VALID, cookie_valid, PASS, "ACK with a valid SYN cookie")              \
 	GUARD_REASON(COOKIE_SENT, cookie_sent, TX, "SYN answered with a cookie")                   \
 	GUARD_REASON(DENIED, denied, DROP, "Source on the deny list")                              \
+	GUARD_REASON(LISTED, listed, DROP, "Source in a feed")                                     \
 	GUARD_REASON(LIMITED, limited, DROP, "Source over its limit of packets")                   \
 	GUARD_REASON(LIMITED_BYTES, limited_bytes, DROP, "Source over its limit of bytes")         \
 	GUARD_REASON(LIMITED_SYNS, limited_syns, DROP, "Source over its limit of SYNs")            \
@@ -375,6 +376,24 @@ struct event {
 	__u16 captured;
 	__u16 unused;
 	__u8 frame[EVENT_FRAME]; /* its first bytes */
+};
+
+/*
+ * sets: an array by the number of a set of a feed, from 1 on; set_hits: a per-CPU array of struct counter, by the same number. A
+ * set keeps its number as long as it is loaded. feeds: an array of maps, bpf/feed_format.h; feed_state: an array of one.
+ */
+struct feed_state {
+	__u32 slot
+		[2]; /* of feeds: which one counts, by the lowest bit of the policy's generation */
+};
+
+#define SET_NAME 32 /* with its NUL */
+
+struct set {
+	char name[SET_NAME]; /* empty: there is none of this number */
+	__u32 entries4;	     /* as compiled: without what the set's own file says twice */
+	__u32 entries6;
+	__u64 loaded_at; /* nanoseconds of CLOCK_REALTIME */
 };
 
 #endif

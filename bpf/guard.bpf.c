@@ -7,6 +7,7 @@
 #include "bpf/bogus.bpf.h"
 #include "bpf/bucket.bpf.h"
 #include "bpf/clock.bpf.h"
+#include "bpf/feeds.bpf.h"
 #include "bpf/maps.bpf.h"
 #include "bpf/meter.bpf.h"
 #include "bpf/parse.bpf.h"
@@ -95,6 +96,8 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 		return REASON_ALLOWED;
 	if (acl_denied(p))
 		return REASON_DENIED;
+	if (feeds_listed(p))
+		return REASON_LISTED;
 	reason = parse_l4(p);
 	if (reason != REASON_PASSED && reason != REASON_FRAGMENT)
 		return reason;

@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/abi.h"
+#include "bpf/feed_format.h"
 
 #define LIST_MAX 65536
 
@@ -62,5 +63,25 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, EVENT_RING);
 } events SEC(".maps");
+
+DEFINE_ARRAY(sets, BPF_MAP_TYPE_ARRAY, FEED_SETS, struct set);
+DEFINE_ARRAY(set_hits, BPF_MAP_TYPE_PERCPU_ARRAY, FEED_SETS, struct counter);
+
+DEFINE_ARRAY(feed_state, BPF_MAP_TYPE_ARRAY, 1, struct feed_state);
+
+/* By slot and chunk; a chunk is filled through mmap before it is put here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, FEED_SLOTS *FEED_CHUNKS);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_MMAPABLE);
+			__uint(max_entries, FEED_CHUNK_LINES);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(union feed_any));
+		});
+} feeds SEC(".maps");
 
 #endif

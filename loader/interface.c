@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "conf/load.h"
 #include "edge/edge.h"
+#include "edge/feeds.h"
 #include "edge/limits.h"
 #include "edge/lists.h"
 #include "edge/sysctl.h"
@@ -24,6 +25,7 @@ static const char *const syn_names[] = {"off", "auto", "always"};
 
 struct visit {
 	const struct config *cfg;
+	const struct edge_feeds *feeds;
 	struct error err;
 	json_t *json; /* NULL: text */
 	bool whole;   /* sluice status: with what there is in the kernel */
@@ -68,6 +70,19 @@ static int load(const char *file, struct config **ret)
 	return rc;
 }
 
+/* What it takes is said before it is taken. */
+static int load_feeds(const struct config *cfg, struct edge_feeds *ret, struct error *err)
+{
+	char text[EDGE_FEEDS_TEXT];
+	int rc = edge_feeds_load(cfg, ret, err);
+
+	if (rc == 0 && ret->n) {
+		edge_feeds_describe(ret, text);
+		fprintf(stderr, "sluice: loading %s\n", text);
+	}
+	return rc;
+}
+
 static void interface_name(const struct options *o, const struct config *cfg, size_t i,
 			   char ret[IF_NAMESIZE])
 {
@@ -78,8 +93,8 @@ static void interface_name(const struct options *o, const struct config *cfg, si
 }
 
 /* --interface and --mode, or what the file says. */
-static int attach_one(const struct options *o, const struct config *cfg, size_t i,
-		      struct error *err)
+static int attach_one(const struct options *o, const struct config *cfg,
+		      const struct edge_feeds *feeds, size_t i, struct error *err)
 {
 	enum conf_xdp_mode mode = o->mode;
 	char name[IF_NAMESIZE];
@@ -87,7 +102,7 @@ static int attach_one(const struct options *o, const struct config *cfg, size_t 
 	if (!o->mode_given && !o->interface)
 		mode = cfg->edge.interfaces[i].mode;
 	interface_name(o, cfg, i, name);
-	return edge_attach(name, mode, cfg, err);
+	return edge_attach(name, mode, cfg, feeds, err);
 }
 
 struct names {
@@ -129,7 +144,7 @@ static int apply(const char *name, void *arg)
 
 	if (rc < 0)
 		return rc;
-	rc = edge_apply(&e, v->cfg, &v->err);
+	rc = edge_apply(&e, v->cfg, v->feeds, &v->err);
 	edge_close(&e);
 	if (rc == 0)
 		did(v, name, "applied");
@@ -144,13 +159,17 @@ static void print_warning(const char *text)
 enum status cmd_apply(const struct options *o)
 {
 	_cleanup_(config_freep) struct config *cfg = NULL;
+	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	_cleanup_close_ int lock = -1;
 	struct visit v = {0};
 	int rc;
 
 	if (load(o->file, &cfg) < 0)
 		return STATUS_FAILED;
+	if (load_feeds(cfg, &feeds, &v.err) < 0)
+		return command_fail(&v.err);
 	v.cfg = cfg;
+	v.feeds = &feeds;
 	v.json = o->json ? json_array() : NULL;
 	lock = edge_lock(&v.err);
 	rc = lock < 0 ? lock : edge_sysctl_check(&cfg->edge, false, print_warning, &v.err);
@@ -292,6 +311,7 @@ enum status cmd_status(const struct options *o)
 enum status cmd_attach(const struct options *o)
 {
 	_cleanup_(config_freep) struct config *cfg = NULL;
+	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	_cleanup_close_ int lock = -1;
 	struct visit v = {0};
 	char name[IF_NAMESIZE];
@@ -306,6 +326,8 @@ enum status cmd_attach(const struct options *o)
 			  "%s names no interface: --interface IF, or edge.interfaces", o->file);
 		return command_fail(&v.err);
 	}
+	if (load_feeds(cfg, &feeds, &v.err) < 0)
+		return command_fail(&v.err);
 	lock = edge_lock(&v.err);
 	if (lock < 0)
 		return command_fail(&v.err);
@@ -313,7 +335,7 @@ enum status cmd_attach(const struct options *o)
 	if (rc < 0)
 		return command_fail(&v.err);
 	for (done = 0; done < n && rc == 0; done++)
-		rc = attach_one(o, cfg, done, &v.err);
+		rc = attach_one(o, cfg, &feeds, done, &v.err);
 	for (size_t i = 0; rc < 0 && i + 1 < done; i++) {
 		interface_name(o, cfg, i, name);
 		edge_detach(name, NULL); /* all or none */

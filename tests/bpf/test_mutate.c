@@ -5,6 +5,7 @@
  * sound SYN-ACK, the reason that the parser compiled for this machine gives, too, and events that tell the same. A round is
  * the same for the same seed; SLUICE_MUTATE_SECONDS=60 goes on with further seeds, from SLUICE_MUTATE_SEED on.
  */
+#include "tests/bpf/feeds.h"
 #include "tests/bpf/guard.h"
 #include "tests/bpf/native.h"
 
@@ -87,6 +88,15 @@ static int listen_at(int family, uint16_t port)
 /* Everything that the guard can be told: a new part belongs here, so that its reasons come up. */
 static void switch_on(void)
 {
+	struct edge_feeds feeds = {0};
+	struct edge edge;
+
+	assert_int_equal(edge_open_object("guard0", guard->obj, &edge, NULL), 0);
+	feeds_name(&feeds, "feed");
+	feeds_add(&feeds, "198.51.99.0", 24, 0);
+	feeds_add(&feeds, "2001:db8:f::", 48, 0);
+	feeds_put(&edge, &feeds);
+	edge_close(&edge);
 	port_protect(80);
 	port_protect(443);
 	list_add(guard->maps.allow4, "10.1.0.0", 16);
@@ -102,8 +112,8 @@ static const char *const sources4[] = {CLIENT4,	      "10.1.2.3",  "10.1.9.9",	"
 				       "127.0.0.1",   "0.0.0.0",   "224.0.0.1", GATEWAY4,
 				       "198.51.99.1", "240.0.0.1", CLIENT4,	CLIENT4};
 static const char *const sources6[] = {
-	CLIENT6, "2001:db8:a::1", "2001:db8:bad::1", "::1",   "ff02::1",
-	"::",	 GATEWAY6,	  "::ffff:1.2.3.4",  CLIENT6, CLIENT6};
+	CLIENT6, "2001:db8:a::1", "2001:db8:bad::1", "2001:db8:f::1", "::1",  "ff02::1",
+	"::",	 GATEWAY6,	  "::ffff:1.2.3.4",  CLIENT6,	      CLIENT6};
 
 #define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
 

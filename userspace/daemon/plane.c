@@ -11,11 +11,12 @@
 #include "base/log.h"
 #include "edge/batch.h"
 #include "edge/edge.h"
+#include "edge/feeds.h"
 #include "edge/sysctl.h"
 #include "metrics/metrics.h"
 
 static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
-			  bool starting, struct error *err)
+			  const struct edge_feeds *feeds, bool starting, struct error *err)
 {
 	struct edge_status status = {0};
 	struct edge e;
@@ -27,11 +28,11 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 	if (rc == 0) {
 		rc = edge_status(&e, &status, err);
 		if (rc == 0 && status.attached)
-			rc = edge_apply(&e, cfg, err);
+			rc = edge_apply(&e, cfg, feeds, err);
 		edge_close(&e);
 	}
 	if (rc == -ENOENT || (rc == 0 && !status.attached))
-		rc = edge_attach(name, mode, cfg, err);
+		rc = edge_attach(name, mode, cfg, feeds, err);
 	return rc;
 }
 
@@ -40,13 +41,30 @@ static void interface_name(const struct config *cfg, size_t i, char ret[IF_NAMES
 	snprintf(ret, IF_NAMESIZE, "%.*s", SLICE_FMT(cfg->edge.interfaces[i].name));
 }
 
-static void sync_one(const struct config *cfg, size_t i, bool starting)
+/* NULL, and why is logged, when the files are not in order: what is loaded stays. */
+static struct edge_feeds *load_feeds(const struct config *cfg, struct edge_feeds *feeds)
+{
+	struct error err = {0};
+	char text[EDGE_FEEDS_TEXT];
+
+	if (edge_feeds_load(cfg, feeds, &err) < 0) {
+		log_warn("packet plane: feeds stay as they are: %s", err.text);
+		return NULL;
+	}
+	edge_feeds_describe(feeds, text);
+	if (feeds->n)
+		log_info("packet plane: loading %s", text);
+	return feeds;
+}
+
+static void sync_one(const struct config *cfg, size_t i, const struct edge_feeds *feeds,
+		     bool starting)
 {
 	struct error err = {0};
 	char name[IF_NAMESIZE];
 
 	interface_name(cfg, i, name);
-	if (sync_interface(name, cfg->edge.interfaces[i].mode, cfg, starting, &err) < 0)
+	if (sync_interface(name, cfg->edge.interfaces[i].mode, cfg, feeds, starting, &err) < 0)
 		log_warn("packet plane off: %s; serving without it", err.text);
 	else
 		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
@@ -59,6 +77,8 @@ static void warn(const char *text)
 
 void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 {
+	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
+	const struct edge_feeds *loaded;
 	_cleanup_close_ int lock = -1;
 	struct error err = {0};
 
@@ -69,6 +89,8 @@ void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 		log_warn("packet plane: edge.interfaces names none, so nothing was attached");
 		return;
 	}
+	feed_watch_init(&p->feeds, cfg);
+	loaded = load_feeds(cfg, &feeds);
 	lock = edge_lock(&err);
 	if (lock < 0) {
 		log_warn("packet plane off: %s; serving without it", err.text);
@@ -84,7 +106,7 @@ void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 		interface_name(cfg, i, name);
 		if (p->seen)
 			p->seen[i] = if_nametoindex(name);
-		sync_one(cfg, i, starting);
+		sync_one(cfg, i, loaded, starting);
 	}
 }
 
@@ -118,13 +140,61 @@ static void follow_settings(struct plane *p, const struct config *cfg)
 	plane_sync(p, cfg, false);
 }
 
+static void come_back(const struct config *cfg, size_t i)
+{
+	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
+	const struct edge_feeds *loaded = load_feeds(cfg, &feeds);
+	_cleanup_close_ int lock = -1;
+	struct error err = {0};
+
+	lock = edge_lock(&err);
+	if (lock < 0)
+		log_warn("packet plane off: %s; serving without it", err.text);
+	else
+		sync_one(cfg, i, loaded, false);
+}
+
+static int replace_feeds(const char *name, const struct edge_feeds *feeds, struct error *err)
+{
+	struct edge e;
+	int rc = edge_open(name, &e, err);
+
+	if (rc < 0)
+		return rc;
+	rc = edge_feeds_replace(&e, feeds, err);
+	edge_close(&e);
+	return rc;
+}
+
+static void reload_feeds(const struct config *cfg)
+{
+	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
+	_cleanup_close_ int lock = -1;
+	struct error err = {0};
+
+	if (!load_feeds(cfg, &feeds))
+		return;
+	lock = edge_lock(&err);
+	if (lock < 0) {
+		log_warn("packet plane: feeds stay as they are: %s", err.text);
+		return;
+	}
+	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
+		char name[IF_NAMESIZE];
+
+		interface_name(cfg, i, name);
+		if (replace_feeds(name, &feeds, &err) < 0)
+			log_warn("packet plane: feeds stay as they are: %s", err.text);
+		else
+			log_info("packet plane: %s has the new feeds", name);
+	}
+}
+
 void plane_watch(struct plane *p, const struct config *cfg)
 {
 	follow_settings(p, cfg);
 	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++) {
-		_cleanup_close_ int lock = -1;
 		unsigned int before = p->seen[i];
-		struct error err = {0};
 		char name[IF_NAMESIZE];
 
 		interface_name(cfg, i, name);
@@ -137,18 +207,17 @@ void plane_watch(struct plane *p, const struct config *cfg)
 			continue;
 		}
 		log_info("packet plane: %s is there", name);
-		lock = edge_lock(&err);
-		if (lock < 0)
-			log_warn("packet plane off: %s; serving without it", err.text);
-		else
-			sync_one(cfg, i, false);
+		come_back(cfg, i);
 	}
+	if (feed_watch_changed(&p->feeds, cfg))
+		reload_feeds(cfg);
 }
 
 void plane_fini(struct plane *p)
 {
 	free(p->seen);
 	p->seen = NULL;
+	feed_watch_fini(&p->feeds);
 }
 
 static const struct {

@@ -7,11 +7,13 @@
 
 #include "base/buf.h"
 #include "conf/config.h"
+#include "daemon/feed_watch.h"
 
 /* What was there when last looked at. */
 struct plane {
 	unsigned int *seen; /* the file's interfaces in its order: their indexes, 0 for none */
 	uint64_t settings;  /* edge_sysctl_digest's */
+	struct feed_watch feeds;
 };
 
 /*
@@ -22,8 +24,8 @@ struct plane {
 void plane_sync(struct plane *p, const struct config *cfg, bool starting);
 
 /*
- * Attach to what has come back, or has come at last, since the last call, and follow the kernel's settings that the SYN gate
- * depends on; every second, say.
+ * Attach to what has come back, or has come at last, since the last call, load feeds whose files changed, and follow the
+ * kernel's settings that the SYN gate depends on; every second, say.
  */
 void plane_watch(struct plane *p, const struct config *cfg);
 

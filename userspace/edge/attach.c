@@ -171,24 +171,25 @@ static int pin_maps(const struct guard *g, const char *name, struct error *err)
 
 /* Before anything is pinned. */
 static int apply(const struct guard *g, const char *name, const struct config *cfg,
-		 struct error *err)
+		 const struct edge_feeds *feeds, struct error *err)
 {
 	struct edge e;
 	int rc = edge_open_object(name, g->obj, &e, err);
 
 	if (rc < 0)
 		return rc;
-	rc = edge_apply(&e, cfg, err);
+	rc = edge_apply(&e, cfg, feeds, err);
 	edge_close(&e);
 	return rc;
 }
 
 static int build(const struct guard *g, const char *name, unsigned int ifindex,
-		 enum conf_xdp_mode mode, const struct config *cfg, struct error *err)
+		 enum conf_xdp_mode mode, const struct config *cfg, const struct edge_feeds *feeds,
+		 struct error *err)
 {
 	_cleanup_close_ int link = -1;
 	char path[EDGE_PATH];
-	int rc = cfg ? apply(g, name, cfg, err) : 0;
+	int rc = cfg ? apply(g, name, cfg, feeds, err) : 0;
 
 	if (rc < 0)
 		return rc;
@@ -231,7 +232,7 @@ static int check_free(const char *name, struct error *err)
 }
 
 int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
-		struct error *err)
+		const struct edge_feeds *feeds, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
 	unsigned int ifindex = if_nametoindex(name);
@@ -254,7 +255,7 @@ int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *
 	if (rc > 0)
 		rc = 0;
 	if (rc == 0)
-		rc = build(g, name, ifindex, mode, cfg, err);
+		rc = build(g, name, ifindex, mode, cfg, feeds, err);
 	/* What failed, or the pins of the interface that had gone. */
 	edge_remove(EDGE_DIR_NEW, name);
 	return rc;

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "bpf/guard.skel.h"
 #include "edge/batch.h"
+#include "edge/feeds.h"
 #include "edge/limits.h"
 #include "edge/lists.h"
 #include "edge/pin.h"
@@ -183,8 +184,10 @@ static int prepare(struct edge_batch *b, const struct config *cfg, struct error 
 	return rc;
 }
 
-int edge_apply(const struct edge *e, const struct config *cfg, struct error *err)
+int edge_apply(const struct edge *e, const struct config *cfg, const struct edge_feeds *feeds,
+	       struct error *err)
 {
+	struct edge_feeds_ready ready;
 	struct edge_batch b;
 	int rc = edge_batch_begin(&b, e, err);
 
@@ -192,10 +195,14 @@ int edge_apply(const struct edge *e, const struct config *cfg, struct error *err
 		return rc;
 	rc = prepare(&b, cfg, err);
 	if (rc == 0)
-		edge_batch_commit(&b, true);
-	else
+		rc = edge_feeds_prepare(e, feeds, e->shared->generation + 1, &ready, err);
+	if (rc < 0) {
 		edge_batch_abort(&b);
-	return rc;
+		return rc;
+	}
+	edge_batch_commit(&b, true);
+	edge_feeds_settle(e, feeds, &ready);
+	return 0;
 }
 
 /* Programs note when they were loaded on CLOCK_BOOTTIME. */

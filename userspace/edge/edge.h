@@ -16,6 +16,7 @@
 #include "conf/config.h"
 
 struct bpf_object;
+struct edge_feeds;
 
 #define EDGE_ROOT "/sys/fs/bpf/sluice"
 
@@ -25,8 +26,9 @@ struct bpf_object;
 	EDGE_LISTS(MAP)                                                                            \
 	MAP(state)                                                                                 \
 	MAP(policy)                                                                                \
-	MAP(ports) MAP(notes) MAP(counters) MAP(tallies) MAP(talkers) MAP(watch) MAP(watch_counts) \
-		MAP(events)
+	MAP(ports)                                                                                 \
+	MAP(notes) MAP(counters) MAP(tallies) MAP(talkers) MAP(watch) MAP(watch_counts)            \
+		MAP(events) MAP(sets) MAP(set_hits) MAP(feed_state) MAP(feeds)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
@@ -45,14 +47,14 @@ struct edge {
 int edge_lock(struct error *err);
 
 /*
- * Attach the guard with the policy of cfg (NULL: none) to an interface, under the lock. Seen from outside it
+ * Attach the guard with the policy of cfg (NULL: none) and its feeds (NULL: none) to an interface, under the lock. Seen from outside it
  * happens at once: before it is pinned under its name nothing of it stays when the process dies. An interface that had
  * gone and is back gets the maps that are still pinned for it, lists of the operator's included. Errors, which
  * change nothing: -EEXIST already attached; -EBUSY a foreign XDP program; -ENODEV no such interface; -EOPNOTSUPP
  * the mode; -EPERM; -EPROTO pins of another layout.
  */
 int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
-		struct error *err);
+		const struct edge_feeds *feeds, struct error *err);
 
 /*
  * Put this build's program in place of the attached one, with its maps: one update of the link, so that every packet
@@ -75,9 +77,11 @@ void edge_close(struct edge *e);
 
 /*
  * Make the entries of the file those of cfg, and ports and policy, too; entries of the operator stay. Every packet meets
- * all of the old policy or all of the new one; on failure nothing has changed. Under the lock.
+ * all of the old policy or all of the new one, feeds (the file's, by edge_feeds_load; NULL: those that are there stay) included; on failure nothing has
+ * changed. Under the lock.
  */
-int edge_apply(const struct edge *e, const struct config *cfg, struct error *err);
+int edge_apply(const struct edge *e, const struct config *cfg, const struct edge_feeds *feeds,
+	       struct error *err);
 
 struct edge_status {
 	bool attached; /* false: the interface is gone, or somebody detached the link */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the files that a configuration names to planned feeds. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "edge/feeds.h"
+#include "edge/mmdb.h"
+#include "edge/netset.h"
+
+/* Read, not mapped: a file that is cut short meanwhile would end the process. */
+static int read_file(const char *path, char **ret, size_t *ret_len, struct error *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	struct stat st;
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys(err, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, EINVAL, "%s: not a regular file", path);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return error_sys(err, ENOMEM, "%s", path);
+	for (; len < (size_t)st.st_size && n > 0; len += (size_t)n) {
+		n = read(fd, text + len, (size_t)st.st_size - len);
+		if (n < 0)
+			return error_sys(err, errno, "%s", path);
+	}
+	*ret = take_ptr(text);
+	*ret_len = len;
+	return 0;
+}
+
+static int load_netset(const char *path, uint8_t set, struct feed_entries *out, struct error *err)
+{
+	_cleanup_free_ char *text = NULL;
+	struct error at = {0};
+	size_t len = 0;
+	int rc = read_file(path, &text, &len, err);
+
+	if (rc < 0)
+		return rc;
+	rc = netset_parse(slice_make(text, len), set, out, &at);
+	return rc < 0 ? error_set(err, -rc, "%s:%s", path, at.text) : 0;
+}
+
+static int load_one(const struct conf_feed *conf, struct edge_feeds *f, struct error *err)
+{
+	struct set *set = &f->sets[f->n];
+
+	*set = (struct set){.loaded_at = clock_wall()};
+	snprintf(set->name, sizeof(set->name), "%.*s", SLICE_FMT(conf->name));
+	f->n++;
+	if (conf->mmdb.len)
+		return mmdb_load(conf, (uint8_t)(f->n - 1), &f->entries, err);
+	return load_netset(conf->path, (uint8_t)(f->n - 1), &f->entries, err);
+}
+
+/* What no other set has is counted. */
+static void count(struct edge_feeds *f)
+{
+	for (size_t i = 0; i < f->entries.n; i++) {
+		struct set *set = &f->sets[f->entries.items[i].set];
+
+		if (f->entries.items[i].family == 4)
+			set->entries4++;
+		else
+			set->entries6++;
+	}
+}
+
+static int load_all(const struct conf_edge *conf, struct edge_feeds *f, struct error *err)
+{
+	uint64_t seed;
+	int rc = 0;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return error_sys(err, errno, "feeds");
+	for (size_t i = 0; rc == 0 && i < conf->n_deny_feeds; i++)
+		rc = load_one(&conf->deny_feeds[i], f, err);
+	if (rc == 0)
+		rc = feed_plan(&f->entries, seed, &f->plan, err);
+	if (rc < 0)
+		return rc;
+	count(f);
+	if (edge_feeds_bytes(f) > conf->feeds.memory)
+		return error_set(
+			err, ENOSPC,
+			"the feeds' %zu entries take %zu MiB, and edge.feeds.memory allows "
+			"%llu MiB",
+			f->entries.n, edge_feeds_bytes(f) >> 20,
+			(unsigned long long)conf->feeds.memory >> 20);
+	return 0;
+}
+
+int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret, struct error *err)
+{
+	struct edge_feeds f = {0};
+	int rc = load_all(&cfg->edge, &f, err);
+
+	if (rc < 0)
+		edge_feeds_fini(&f);
+	else
+		*ret = f;
+	return rc;
+}
