@@ -29,7 +29,7 @@ enum measure { VERIFIED, TRANSLATED, COMPILED, STACK, MEASURES };
 
 static const char *const measures[MEASURES] = {"verified", "translated", "compiled", "stack"};
 
-/* Instructions that the verifier walked, that the kernel made of it, that clang wrote; bytes of stack. */
+/* Instructions that the verifier walked, that the kernel made of it, that clang wrote; bytes of stack, all functions together. */
 struct cost {
 	uint32_t of[MEASURES];
 };
@@ -406,7 +406,7 @@ static int record(void)
 		"# What the guard's programs cost, written by 'make bpf-limits'; "
 		"tests/bpf/test_load.c fails when one grows by more\n"
 		"# than %d %% over it. Instructions verified and translated (on this kernel), "
-		"compiled; bytes of stack.\n"
+		"compiled; bytes of stack, of all functions together.\n"
 		"kernel %s\n",
 		TOLERANCE, measured.kernel);
 	for (size_t i = 0; i < measured.n; i++) {
