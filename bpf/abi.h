@@ -388,12 +388,14 @@ struct feed_state {
 };
 
 #define SET_NAME 32 /* with its NUL */
+#define SET_FILE 80
 
 struct set {
 	char name[SET_NAME]; /* empty: there is none of this number */
 	__u32 entries4;	     /* as compiled: without what the set's own file says twice */
 	__u32 entries6;
-	__u64 loaded_at; /* nanoseconds of CLOCK_REALTIME */
+	__u64 loaded_at;     /* nanoseconds of CLOCK_REALTIME */
+	char file[SET_FILE]; /* of a longer name the end */
 };
 
 #endif

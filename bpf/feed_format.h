@@ -104,7 +104,7 @@ FEED_INLINE __u64 feed_mix(__u64 x)
 /* The first n of 64 bits; n is 0 to 63. */
 FEED_INLINE __u64 feed_mask(__u32 n)
 {
-	return n ? ~0ULL << (64 - n) : 0;
+	return n ? ~0ULL << (-n & 63) : 0;
 }
 
 /* What a key says beside the prefix, in bits that no prefix of a multiple of 8 bits reaches. */

@@ -90,6 +90,7 @@ enum status cmd_upgrade(const struct options *o);
 enum status cmd_apply(const struct options *o);
 enum status cmd_status(const struct options *o);
 enum status cmd_stats(const struct options *o);
+enum status cmd_feeds(const struct options *o);
 enum status cmd_list(const struct options *o);
 enum status cmd_check(const struct options *o);
 

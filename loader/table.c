@@ -119,6 +119,10 @@ const struct command commands[] = {
 	 .help = "Change or show the deny list: addresses and prefixes, IPv4 and IPv6."},
 	{"allow", cmd_list, .actions = list_actions, .options = COMMON,
 	 .help = "The same for the allow list, which comes before everything else."},
+	{"feeds", cmd_feeds, .options = COMMON,
+	 .help = "The feeds that are loaded: their entries, what each has dropped, when it was "
+		 "read from "
+		 "which file, and the memory that all take."},
 	{"stats", cmd_stats, .options = COMMON,
 	 .help = "Packets and bytes by what became of them."},
 	{"check", cmd_check, .options = OPTION(CONFIG) | OPTION(JSON), .required = OPTION(CONFIG),

@@ -34,8 +34,9 @@ static void from(const char *addr, enum reason reason)
 static int hits(const char *name)
 {
 	struct edge_set sets[FEED_SETS];
+	size_t bytes;
 
-	assert_int_equal(edge_sets_read(&edge, sets, NULL), 0);
+	assert_int_equal(edge_sets_read(&edge, sets, &bytes, NULL), 0);
 	for (int i = 1; i < FEED_SETS; i++)
 		if (strcmp(sets[i].set.name, name) == 0)
 			return (int)sets[i].hits.packets;

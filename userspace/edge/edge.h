@@ -27,8 +27,10 @@ struct edge_feeds;
 	MAP(state)                                                                                 \
 	MAP(policy)                                                                                \
 	MAP(ports)                                                                                 \
-	MAP(notes) MAP(counters) MAP(tallies) MAP(talkers) MAP(watch) MAP(watch_counts)            \
-		MAP(events) MAP(sets) MAP(set_hits) MAP(feed_state) MAP(feeds)
+	MAP(notes)                                                                                 \
+	MAP(counters)                                                                              \
+	MAP(tallies) MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets) MAP(set_hits) \
+		MAP(feed_state) MAP(feeds)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {

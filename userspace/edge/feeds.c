@@ -217,7 +217,7 @@ int edge_feeds_prepare(const struct edge *e, const struct edge_feeds *f, uint32_
 {
 	struct edge_feeds_ready ready = {0};
 	uint32_t now = e->shared->generation;
-	struct feed_state state;
+	struct feed_state state = {0};
 	int rc = state_read(e, &state);
 
 	if (rc < 0)
@@ -296,7 +296,25 @@ int edge_feeds_replace(const struct edge *e, const struct edge_feeds *f, struct 
 	return rc;
 }
 
-int edge_sets_read(const struct edge *e, struct edge_set ret[FEED_SETS], struct error *err)
+/* Both slots': while they are replaced there are two. */
+static size_t chunks_there(const struct edge *e)
+{
+	size_t n = 0;
+	uint32_t id;
+
+	for (uint32_t slot = 0; slot < FEED_SLOTS; slot++)
+		for (uint32_t i = 0; i < FEED_CHUNKS; i++) {
+			uint32_t key = chunk_key(slot, i);
+
+			if (bpf_map_lookup_elem(e->feeds, &key, &id) < 0)
+				break;
+			n++;
+		}
+	return n;
+}
+
+int edge_sets_read(const struct edge *e, struct edge_set ret[FEED_SETS], size_t *ret_bytes,
+		   struct error *err)
 {
 	int cpus = libbpf_num_possible_cpus();
 	_cleanup_free_ struct counter *hits = NULL;
@@ -317,5 +335,6 @@ int edge_sets_read(const struct edge *e, struct edge_set ret[FEED_SETS], struct 
 		}
 		ret[i] = s;
 	}
+	*ret_bytes = chunks_there(e) * CHUNK_BYTES;
 	return 0;
 }

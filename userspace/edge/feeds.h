@@ -20,7 +20,7 @@ struct edge_feeds {
 
 /*
  * Read the feeds of edge: in cfg, whose path relative files are relative to. A file with an error, and more memory than
- * edge.feeds.memory, refuse all. The caller ends *ret by edge_feeds_fini.
+ * edge.feeds.memory, refuse all (never by -ENOENT: that is an interface without guard). The caller ends *ret by edge_feeds_fini.
  */
 int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret, struct error *err);
 
@@ -61,7 +61,8 @@ struct edge_set {
 	struct counter hits;
 };
 
-/* By number; set.name is empty where there is none. */
-int edge_sets_read(const struct edge *e, struct edge_set ret[FEED_SETS], struct error *err);
+/* By number; set.name is empty where there is none. ret_bytes: what they take of the kernel's memory together. */
+int edge_sets_read(const struct edge *e, struct edge_set ret[FEED_SETS], size_t *ret_bytes,
+		   struct error *err);
 
 #endif

@@ -24,7 +24,7 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct error
 	ssize_t n = 1;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_sys(err, errno, "%s", path);
+		return error_set(err, EINVAL, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, EINVAL, "%s: not a regular file", path);
 	text = malloc((size_t)st.st_size + 1);
@@ -53,12 +53,24 @@ static int load_netset(const char *path, uint8_t set, struct feed_entries *out, 
 	return rc < 0 ? error_set(err, -rc, "%s:%s", path, at.text) : 0;
 }
 
+/* Absolute where that can be known: who reads it is in another directory. */
+static void set_file(struct set *set, const char *path)
+{
+	_cleanup_free_ char *absolute = realpath(path, NULL);
+	const char *text = absolute ? absolute : path;
+	size_t len = strlen(text);
+
+	snprintf(set->file, sizeof(set->file), "%s",
+		 len < SET_FILE ? text : text + len - (SET_FILE - 1));
+}
+
 static int load_one(const struct conf_feed *conf, struct edge_feeds *f, struct error *err)
 {
 	struct set *set = &f->sets[f->n];
 
 	*set = (struct set){.loaded_at = clock_wall()};
 	snprintf(set->name, sizeof(set->name), "%.*s", SLICE_FMT(conf->name));
+	set_file(set, conf->path);
 	f->n++;
 	if (conf->mmdb.len)
 		return mmdb_load(conf, (uint8_t)(f->n - 1), &f->entries, err);

@@ -5,6 +5,7 @@
 #include <maxminddb.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 
@@ -137,7 +138,7 @@ int mmdb_load(const struct conf_feed *feed, uint8_t set, struct feed_entries *ou
 		return error_sys(err, ENOMEM, "%s", feed->path);
 	rc = MMDB_open(feed->path, MMDB_MODE_MMAP, &w.db);
 	if (rc == MMDB_FILE_OPEN_ERROR || rc == MMDB_IO_ERROR)
-		return error_sys(err, errno ? errno : EIO, "%s", feed->path);
+		return error_set(err, EINVAL, "%s: %s", feed->path, strerror(errno));
 	if (rc != MMDB_SUCCESS)
 		return error_set(err, EBADMSG, "%s: %s", feed->path, MMDB_strerror(rc));
 	w.left = w.db.metadata.node_count;
