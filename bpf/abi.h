@@ -229,6 +229,9 @@ struct syn_state {
 	__u64 cookies_until; /* SYN_AUTO: answers with cookies end then */
 };
 
+/* handshakes: a per-CPU array of digests, of those that a valid cookie has ended lately. */
+#define HANDSHAKES 256
+
 #define SYN_HOLD_NSEC                                                                              \
 	10000000000ULL /* how long cookies go on after the threshold was last exceeded */
 

@@ -48,6 +48,7 @@ DEFINE_FLAGGED(verified, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, VERIFIED_SETS *VERI
 	       struct verified);
 DEFINE_FLAGGED(port_sums, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 65536, struct port_sum);
 DEFINE_ARRAY(syn_state, BPF_MAP_TYPE_ARRAY, 1, struct syn_state);
+DEFINE_ARRAY(handshakes, BPF_MAP_TYPE_PERCPU_ARRAY, HANDSHAKES, __u64);
 
 DEFINE_ARRAY(notes, BPF_MAP_TYPE_ARRAY, NOTE_MAX, struct note); /* for people only */
 

@@ -103,25 +103,56 @@ static __always_inline struct bpf_sock *syn_listener(struct xdp_md *ctx, const _
 	return sk;
 }
 
+/* Of a client, its port and the cookie that it acknowledges. Its bits are as good as random. */
+static __always_inline __u64 handshake_digest(const struct bpf_sock_tuple *tuple,
+					      const __u32 ip_len, __be32 ack)
+{
+	__u64 digest = bucket_key(ack, LIMIT_PACKETS);
+
+	if (ip_len == sizeof(struct iphdr))
+		return bucket_key(digest ^ tuple->ipv4.saddr ^ (__u64)tuple->ipv4.sport << 32,
+				  LIMIT_PACKETS);
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		digest = bucket_key(digest ^ tuple->ipv6.saddr[i], LIMIT_PACKETS);
+	return bucket_key(digest ^ tuple->ipv6.sport, LIMIT_PACKETS);
+}
+
+/*
+ * The client's first data come right behind its ACK, and meet the gate before the kernel has made the connection, when the
+ * driver hands over both at once. They acknowledge the same cookie: it is remembered, on the CPU that sees all of a flow.
+ */
+static __always_inline enum reason behind_ack(__u64 digest, bool valid)
+{
+	__u32 key = digest & (HANDSHAKES - 1);
+	__u64 *last = bpf_map_lookup_elem(&handshakes, &key);
+
+	if (last && valid)
+		*last = digest;
+	else if (last && *last == digest)
+		return REASON_PASSED;
+	return valid ? REASON_COOKIE_VALID : REASON_COOKIE_INVALID;
+}
+
 /* The segment of an ACK that a listener got: does it carry a cookie of the kernel's? */
 static __always_inline enum reason check_ack(struct xdp_md *ctx, const struct segment *at,
 					     const __u32 ip_len)
 {
 	void *ip = frame_at(ctx, at->ip & 31, ip_len);
-	void *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(struct tcphdr));
+	struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
 	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
 	bool valid;
 
 	if (!ip || !tcp)
 		return REASON_PASSED;
-	syn_tuple(ip, ip_len, tcp, &tuple);
+	syn_tuple(ip, ip_len, (void *)tcp, &tuple);
 	sk = syn_listener(ctx, ip_len, &tuple);
 	if (!sk)
 		return REASON_PASSED;
-	valid = !bpf_tcp_check_syncookie(sk, ip, ip_len, tcp, sizeof(struct tcphdr));
+	valid = !bpf_tcp_check_syncookie(sk, ip, ip_len, tcp, sizeof(*tcp));
 	bpf_sk_release(sk);
-	return valid ? REASON_COOKIE_VALID : REASON_COOKIE_INVALID;
+	return behind_ack(handshake_digest(&tuple, ip_len, tcp->ack_seq), valid);
 }
 
 __noinline int syn_check(struct xdp_md *ctx, const struct segment *at)

