@@ -23,9 +23,7 @@
 #include "bpf/stats.bpf.h"
 #include "bpf/syn.bpf.h"
 
-#define CLASS(id)      (1U << LIMIT_##id)
-
-#define METER_STRANGER (-1)
+#define CLASS(id) (1U << LIMIT_##id)
 
 /* Of enum in bpf-helpers(7), BPF_TCP_*. */
 #define TCP_STATE_REQUEST 12 /* a handshake that the kernel holds open */
@@ -41,10 +39,11 @@ struct meter {
 	__u64 now;
 	__u32 bytes;
 	__u32 classes; /* that the packet counts as */
-	__u32 tier;
 	__u32 port;
-	__u32 segment; /* 1: of TCP, and a connection may be behind it */
-	__u32 own;     /* 1: the source had a bucket of packets in the table already */
+	__u8 tier;
+	__u8 segment;		      /* of TCP, and a connection may be behind it */
+	__u8 stranger;		      /* what follows is of such */
+	__u8 own;		      /* the source had a bucket of packets in the table already */
 	__u64 full_at[LIMIT_CLASSES]; /* its own buckets there; 0: none */
 };
 
@@ -93,26 +92,10 @@ static __always_inline struct verified *verified_of(__u64 key, int way)
 	return bpf_map_lookup_elem(&verified, &index);
 }
 
-/* The reason by a verified source's own buckets, or METER_STRANGER. */
-__noinline int meter_verified(const struct meter *m, const struct policy *rules)
+/* The reason by a verified source's own buckets. */
+static __always_inline int meter_verified(struct verified *v, const struct meter *m,
+					  const struct policy *rules)
 {
-	struct known_set *set;
-	struct verified *v;
-	__u64 key;
-	int way;
-
-	if (!m || !rules)
-		return METER_STRANGER;
-	key = bucket_key(m->source, LIMIT_PACKETS);
-	set = known_of(key);
-	if (!set)
-		return METER_STRANGER;
-	way = known_way(set, key);
-	if (way < 0)
-		return METER_STRANGER;
-	v = verified_of(key, way);
-	if (!v)
-		return METER_STRANGER;
 	/* Not more often than once a second: the line is every CPU's. */
 	if (v->idle_at < m->now + VERIFIED_HOLD_NSEC - 1000000000ULL)
 		v->idle_at = m->now + VERIFIED_HOLD_NSEC;
@@ -128,14 +111,26 @@ __noinline int meter_verified(const struct meter *m, const struct policy *rules)
 	return REASON_PASSED;
 }
 
-/* The reason by what the source shares with others: a way of the table, perhaps, and the port. */
-__noinline int meter_unverified(struct meter *m, const struct policy *rules)
+static __always_inline int meter_port(const struct meter *m, const struct policy *rules)
 {
-	struct port_sum *sum;
-	__u32 port;
+	__u32 port = m->port;
+	struct port_sum *sum = bpf_map_lookup_elem(&port_sums, &port);
 
-	if (!m || !rules)
-		return REASON_PASSED;
+	for (int i = 0; sum && i < LIMIT_CLASSES; i++) {
+		__u32 classes = *(volatile const __u32 *)&m->classes >> i;
+		const struct limit *limit = &rules->port[i];
+
+		if (!classes)
+			break;
+		if (classes & 1 && limit->interval && !spend(&sum->full_at[i], m, i, limit))
+			return REASON_LIMITED_PORT;
+	}
+	return REASON_PASSED;
+}
+
+/* The reason by what the source shares with others: a way of the table, perhaps, and the port. */
+static __always_inline int meter_unverified(struct meter *m, __u64 key, const struct policy *rules)
+{
 	for (int i = 0; i < LIMIT_CLASSES; i++) {
 		__u32 classes = *(volatile __u32 *)&m->classes >> i;
 		const struct limit *limit = limit_of(rules, m, i);
@@ -146,7 +141,8 @@ __noinline int meter_unverified(struct meter *m, const struct policy *rules)
 			break;
 		if (!(classes & 1) || (!limit->interval && (i != LIMIT_PACKETS || !m->segment)))
 			continue;
-		full_at = bucket_find(bucket_key(m->source, i), m->now, &own);
+		full_at = bucket_find(i == LIMIT_PACKETS ? key : bucket_key(m->source, i), m->now,
+				      &own);
 		if (!full_at)
 			continue;
 		within = !limit->interval || spend(full_at, m, i, limit);
@@ -157,20 +153,27 @@ __noinline int meter_unverified(struct meter *m, const struct policy *rules)
 		if (!within)
 			return REASON_LIMITED + i;
 	}
-	if (!rules->port_metered)
-		return REASON_PASSED;
-	port = m->port;
-	sum = bpf_map_lookup_elem(&port_sums, &port);
-	for (int i = 0; sum && i < LIMIT_CLASSES; i++) {
-		__u32 classes = *(volatile __u32 *)&m->classes >> i;
-		const struct limit *limit = &rules->port[i];
+	return rules->port_metered ? meter_port(m, rules) : REASON_PASSED;
+}
 
-		if (!classes)
-			break;
-		if (classes & 1 && limit->interval && !spend(&sum->full_at[i], m, i, limit))
-			return REASON_LIMITED_PORT;
-	}
-	return REASON_PASSED;
+/* The reason by the source's own buckets or, stranger is set then, by those of all others. */
+__noinline int meter_charge(struct meter *m, const struct policy *rules)
+{
+	struct known_set *set;
+	struct verified *v;
+	__u64 key;
+	int way;
+
+	if (!m || !rules)
+		return REASON_PASSED;
+	key = bucket_key(m->source, LIMIT_PACKETS);
+	set = known_of(key);
+	way = set ? known_way(set, key) : -1;
+	v = way < 0 ? 0 : verified_of(key, way);
+	if (v)
+		return meter_verified(v, m, rules);
+	m->stranger = 1;
+	return meter_unverified(m, key, rules);
 }
 
 /* Whether a place may be given to another source. */
@@ -276,21 +279,16 @@ static __always_inline bool is_peer(int state)
 }
 
 /*
- * A stranger's packet. The socket is looked up, for segments of a connection, when the source has sent before, so that who
- * comes again becomes known while there is peace, and when the packet would be dropped, so that no crowd can starve a
- * connection. What is forged at random comes from a source only once, and passes without it.
+ * Whether a stranger shows that it is where it says. The socket is looked up, for segments of a connection, when the source
+ * has sent before, so that who comes again becomes known while there is peace, and when the packet would be dropped, so that
+ * no crowd can starve a connection. What is forged at random comes from a source only once, and passes without it.
  */
-static __always_inline int meter_stranger(struct xdp_md *ctx, const struct packet *p,
-					  struct meter *m, const struct policy *rules, int state)
+static __always_inline bool meter_recognise(struct xdp_md *ctx, const struct packet *p,
+					    const struct meter *m, int reason, int state)
 {
-	int reason = meter_unverified(m, rules);
-
-	if (!m->segment || (reason == REASON_PASSED && !m->own))
-		return reason;
-	if (!is_peer(state < 0 ? socket_of(ctx, p) : state) || !meter_admit(m) ||
-	    reason == REASON_PASSED)
-		return reason;
-	return meter_verified(m, rules);
+	if (!m->stranger || !m->segment || (reason == REASON_PASSED && !m->own))
+		return false;
+	return is_peer(state < 0 ? socket_of(ctx, p) : state) && meter_admit(m);
 }
 
 /* What the packet counts as; 0: the meter has no business with it. */
@@ -322,7 +320,6 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 		.source = p->family == 6 ? p->source & ~rules->ipv6_ignored : p->source,
 		.now = now,
 		.bytes = p->bytes,
-		.classes = classes,
 		.port = p->port,
 		.segment = p->protocol == IPPROTO_TCP &&
 			   (p->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK,
@@ -332,17 +329,18 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 	if (rules->tiers)
 		m.tier = acl_tier(p);
 	if (so_far == REASON_COOKIE_VALID) {
-		m.classes |= CLASS(CONNECTIONS);
+		classes |= CLASS(CONNECTIONS);
 		meter_admit(&m);
 	} else if (rules->metered & CLASS(CONNECTIONS) && classes & CLASS(PACKETS) &&
 		   p->protocol == IPPROTO_TCP && p->tcp_flags == TCP_ACK) {
 		state = socket_of(ctx, p);
 		if (state == TCP_STATE_REQUEST)
-			m.classes |= CLASS(CONNECTIONS);
+			classes |= CLASS(CONNECTIONS);
 	}
-	reason = meter_verified(&m, rules);
-	if (reason == METER_STRANGER)
-		reason = meter_stranger(ctx, p, &m, rules, state);
+	m.classes = classes & (rules->metered | (m.segment ? CLASS(PACKETS) : 0));
+	reason = meter_charge(&m, rules);
+	if (meter_recognise(ctx, p, &m, reason, state) && reason != REASON_PASSED)
+		reason = meter_charge(&m, rules);
 	return reason == REASON_PASSED ? so_far : (enum reason)reason;
 }
 

@@ -28,7 +28,7 @@ struct peer {
 static struct peer connection(int family)
 {
 	struct peer p = {.from = family == AF_INET ? "127.0.0.1" : "::1"};
-	struct sockaddr_in6 addr;
+	struct sockaddr_in6 addr = {0};
 	socklen_t len = sizeof(addr);
 
 	p.listener = listener(family, &p.port);
