@@ -364,20 +364,17 @@ struct event_head {
 	__u8 reason;
 	__u8 family; /* 4, 6; 0: neither */
 	__u8 protocol;
-	__u8 tcp_flags; /* FIN, SYN, RST and ACK */
-	__u16 ip;	/* offset of the IP header */
-	__u16 source_port;
-	__u16 port;
-	__u16 unused;
+	__u8 unused;
+	__u32 ip; /* offset of the IP header */
 };
 
 struct event {
 	struct event_head head;
 	__u32 ifindex;
-	__u64 time;  /* CLOCK_MONOTONIC */
 	__u32 bytes; /* of the frame */
+	__u64 time;  /* CLOCK_MONOTONIC */
 	__u16 captured;
-	__u16 unused;
+	__u16 unused[3];
 	__u8 frame[EVENT_FRAME]; /* its first bytes */
 };
 

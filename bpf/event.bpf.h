@@ -67,10 +67,7 @@ static __always_inline void event_offer(struct xdp_md *ctx, const struct packet 
 			.reason = reason,
 			.family = p->family,
 			.protocol = p->protocol,
-			.tcp_flags = p->tcp_flags,
 			.ip = p->ip,
-			.source_port = p->source_port,
-			.port = p->port,
 		};
 
 		event_send(ctx, &head);

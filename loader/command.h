@@ -32,6 +32,11 @@ struct options {
 	const char *by;
 	const char *input;  /* a file of addresses, "-": standard input; NULL: none */
 	const char *origin; /* entries of "operator" or "file"; NULL: of both */
+	uint64_t reasons;   /* sluice watch: a bit each; 0: all that drop */
+	uint64_t rate;	    /* events a second; 0: not given */
+	uint64_t events;    /* end after so many; 0: don't */
+	const char *pcap;   /* a file, "-": standard output; NULL: text */
+	bool passes;
 	const char *family; /* "deny" or "allow" for the list commands */
 	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
 	char **args;	    /* behind the action */
@@ -50,6 +55,11 @@ enum command_option {
 	OPTION_BY,
 	OPTION_FILE,
 	OPTION_ORIGIN,
+	OPTION_REASON,
+	OPTION_RATE,
+	OPTION_PASSES,
+	OPTION_PCAP,
+	OPTION_EVENTS,
 	OPTION_COUNT,
 };
 
@@ -91,6 +101,7 @@ enum status cmd_apply(const struct options *o);
 enum status cmd_status(const struct options *o);
 enum status cmd_stats(const struct options *o);
 enum status cmd_feeds(const struct options *o);
+enum status cmd_watch(const struct options *o);
 enum status cmd_list(const struct options *o);
 enum status cmd_check(const struct options *o);
 

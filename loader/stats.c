@@ -5,17 +5,8 @@
 #include <stdio.h>
 
 #include "edge/edge.h"
+#include "edge/reason.h"
 #include "loader/command.h"
-
-static const struct {
-	const char *name;
-	const char *verdict;
-	const char *help;
-} reasons[] = {
-#define GUARD_REASON(id, name, verdict, help) {#name, #verdict, help},
-	GUARD_REASONS(GUARD_REASON)
-#undef GUARD_REASON
-};
 
 static const struct {
 	const char *name;
@@ -35,9 +26,9 @@ static void print(const char *name, const struct counter *c, const uint64_t *tal
 {
 	printf("%s\n  %-16s %-5s %14s %18s\n", name, "reason", "", "packets", "bytes");
 	for (int i = 0; i < REASON_COUNT; i++)
-		printf("  %-16s %-5s %14" PRIu64 " %18" PRIu64 "  %s\n", reasons[i].name,
-		       reasons[i].verdict, (uint64_t)c[i].packets, (uint64_t)c[i].bytes,
-		       reasons[i].help);
+		printf("  %-16s %-5s %14" PRIu64 " %18" PRIu64 "  %s\n", edge_reasons[i].name,
+		       edge_reasons[i].verdict, (uint64_t)c[i].packets, (uint64_t)c[i].bytes,
+		       edge_reasons[i].help);
 	printf("  %-16s %-5s %14s\n", "event", "", "times");
 	for (int i = 0; i < TALLY_COUNT; i++)
 		printf("  %-16s %-5s %14" PRIu64 " %18s  %s\n", events[i].name, "", tallies[i], "",
@@ -49,8 +40,8 @@ static json_t *to_json(const char *name, const struct counter *c, const uint64_t
 	json_t *all = json_object(), *happened = json_object();
 
 	for (int i = 0; i < REASON_COUNT; i++)
-		json_object_set_new(all, reasons[i].name,
-				    json_pack("{s:s, s:I, s:I}", "verdict", reasons[i].verdict,
+		json_object_set_new(all, edge_reasons[i].name,
+				    json_pack("{s:s, s:I, s:I}", "verdict", edge_reasons[i].verdict,
 					      "packets", (json_int_t)c[i].packets, "bytes",
 					      (json_int_t)c[i].bytes));
 	for (int i = 0; i < TALLY_COUNT; i++)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All commands and options of sluice. A new one is a row here, and a function or a member of struct options. */
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "conf/schema.h"
+#include "edge/reason.h"
 #include "loader/command.h"
 
 static const char *parse_interface(const char *value, void *out)
@@ -50,6 +52,32 @@ static const char *parse_origin(const char *value, void *out)
 									    : "no such origin";
 }
 
+static const char *parse_reason(const char *value, void *out)
+{
+	struct options *o = out;
+
+	o->reasons = edge_reasons_parse(slice_str(value));
+	return o->reasons ? NULL : "not a reason, nor the beginning of some (sluice stats)";
+}
+
+static const char *parse_rate(const char *value, void *out)
+{
+	struct options *o = out;
+
+	return conf_parse_rate(slice_str(value), &o->rate) && o->rate >= 1 && o->rate <= 1000000
+		       ? NULL
+		       : "not a rate such as 100/s, up to 1M/s";
+}
+
+static const char *parse_events(const char *value, void *out)
+{
+	struct options *o = out;
+	char *end;
+
+	o->events = strtoull(value, &end, 10);
+	return *value >= '0' && *value <= '9' && !*end && o->events ? NULL : "not a number from 1";
+}
+
 #define AT(member) .offset = offsetof(struct options, member)
 
 static const struct cmdline_option options[OPTION_COUNT] = {
@@ -75,6 +103,18 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 	[OPTION_ORIGIN] = {"origin", 'o', "operator|file", .parse = parse_origin,
 			   .help = "Only entries that were put there by hand, or by the "
 				   "configuration file."},
+	[OPTION_REASON] = {"reason", 'R', "REASON,...", .parse = parse_reason,
+			   .help = "Only packets of these reasons; the beginning of some names "
+				   "stands for all of them."},
+	[OPTION_RATE] = {"rate", 'r', "RATE", .parse = parse_rate,
+			 .help = "At most so many packets of each interface, 100/s unless given."},
+	[OPTION_PASSES] = {"passes", 'p', NULL, AT(passes),
+			   .help = "Packets that are not dropped, too: one in 16 of them."},
+	[OPTION_PCAP] = {"pcap", 'w', "FILE", AT(pcap),
+			 .help = "Write the packets' first 128 bytes there, for Wireshark, instead "
+				 "of text; '-' is standard output."},
+	[OPTION_EVENTS] = {"count", 'N', "NUMBER", .parse = parse_events,
+			   .help = "End after so many packets."},
 };
 
 const struct cmdline command_options = {options, OPTION_COUNT};
@@ -123,6 +163,11 @@ const struct command commands[] = {
 	 .help = "The feeds that are loaded: their entries, what each has dropped, when it was "
 		 "read from "
 		 "which file, and the memory that all take."},
+	{"watch", cmd_watch,
+	 .options = COMMON | OPTION(REASON) | OPTION(RATE) | OPTION(PASSES) | OPTION(PCAP) |
+		    OPTION(EVENTS),
+	 .help = "Show packets as they are dropped, a sample of them, and why, until Ctrl-C. One "
+		 "at a time can watch an interface."},
 	{"stats", cmd_stats, .options = COMMON,
 	 .help = "Packets and bytes by what became of them."},
 	{"check", cmd_check, .options = OPTION(CONFIG) | OPTION(JSON), .required = OPTION(CONFIG),

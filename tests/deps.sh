@@ -11,7 +11,7 @@ for group in "$@"; do
 		libjansson-dev libmaxminddb-dev clang llvm bpftool libbpf-dev" ;;
 	test) packages="$packages libcmocka-dev libmaxmind-db-writer-perl nginx-light curl python3-pytest python3-jwt
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 strace procps
-		openssl clang-19 mandoc zsh" ;;
+		openssl clang-19 mandoc zsh tcpdump" ;;
 	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography xdp-tools
 		iproute2 ethtool" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;

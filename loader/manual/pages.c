@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/version.h"
-#include "bpf/abi.h"
 #include "daemon/args.h"
+#include "edge/reason.h"
 #include "loader/command.h"
 #include "loader/manual/manual.h"
 
@@ -114,18 +114,11 @@ static void about_commands(FILE *to)
 
 static void reasons(FILE *to)
 {
-	static const struct {
-		const char *name, *verdict, *help;
-	} rows[] = {
-#define GUARD_REASON(id, name, verdict, help) {#name, #verdict, help},
-		GUARD_REASONS(GUARD_REASON)
-#undef GUARD_REASON
-	};
-
 	fputs(".SH REASONS\nA packet is counted once, under the reason of its verdict.\n", to);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		fprintf(to, ".TP\n\\fB%s\\fR (%s)\n", rows[i].name, rows[i].verdict);
-		roff_text(rows[i].help, to);
+	for (size_t i = 0; i < REASON_COUNT; i++) {
+		fprintf(to, ".TP\n\\fB%s\\fR (%s)\n", edge_reasons[i].name,
+			edge_reasons[i].verdict);
+		roff_text(edge_reasons[i].help, to);
 		fputs(".\n", to);
 	}
 }

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "edge/events.h"
+#include "edge/reason.h"
 #include "edge/talkers.h"
 
 #define RATE 50
@@ -174,6 +175,7 @@ static void test_event_says_what_happened(void **state)
 	char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
 	struct edge_events *w = watch(1ULL << REASON_DENIED, 100);
 	struct watch_counts counts;
+	struct edge_ports ports;
 	struct frame f;
 
 	(void)state;
@@ -201,6 +203,11 @@ static void test_event_says_what_happened(void **state)
 	assert_true(edge_event_addresses(&last, source, destination));
 	assert_string_equal(source, CLIENT6);
 	assert_string_equal(destination, GATEWAY6);
+	/* The guard did not come to the ports, but they are in the frame. */
+	assert_true(edge_event_ports(&last, &ports));
+	assert_int_equal(ports.source, 40000);
+	assert_int_equal(ports.destination, 80);
+	assert_int_equal(ports.flags, F_SYN);
 	assert_int_equal(edge_events_counts(w, &counts, NULL), 0);
 	assert_int_equal(counts.sent, 1);
 	edge_events_close(w);
@@ -210,6 +217,7 @@ static void test_short_frames(void **state)
 {
 	char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
 	struct edge_events *w = watch(1ULL << REASON_MALFORMED, 100);
+	struct edge_ports ports;
 	struct frame f;
 
 	(void)state;
@@ -222,6 +230,61 @@ static void test_short_frames(void **state)
 	assert_int_equal(last.captured, 30);
 	assert_false(edge_event_addresses(&last, source, destination));
 	assert_string_equal(source, "");
+	assert_false(edge_event_ports(&last, &ports));
+	edge_events_close(w);
+}
+
+/* Where the ports are when the guard ends early or late, and where there are none. */
+static void test_ports_of_events(void **state)
+{
+	struct edge_events *w = watch(edge_reasons_drop(), 1000);
+	struct edge_ports ports;
+	struct frame f;
+
+	(void)state;
+	lease(SEC);
+	list_add(guard->maps.deny4, CLIENT4, 32);
+	frame_ethernet(&f);
+	frame_vlan(&f, ETH_P_8021Q, 7);
+	frame_ip4(&f, CLIENT4, GATEWAY4, 8);
+	frame_udp(&f, 4242, 53);
+	frame_finish(&f);
+	expect(&f, REASON_DENIED);
+	edge_events_read(w);
+	assert_true(edge_event_ports(&last, &ports));
+	assert_int_equal(ports.source, 4242);
+	assert_int_equal(ports.destination, 53);
+	tcp6(&f, CLIENT6, F_SYN | F_FIN);
+	expect(&f, REASON_BAD_FLAGS);
+	edge_events_read(w);
+	assert_true(edge_event_ports(&last, &ports));
+	assert_int_equal(ports.flags, F_SYN | F_FIN);
+	frame_ethernet(&f);
+	frame_ip4_fragment(&f, CLIENT4, GATEWAY4, 100);
+	frame_udp(&f, 4242, 53);
+	frame_finish(&f);
+	expect(&f, REASON_DENIED);
+	edge_events_read(w);
+	assert_false(edge_event_ports(&last, &ports));
+	frame_ethernet(&f);
+	frame_ip4(&f, CLIENT4, GATEWAY4, 0);
+	frame_icmp(&f, 8);
+	frame_finish(&f);
+	expect(&f, REASON_DENIED);
+	edge_events_read(w);
+	assert_false(edge_event_ports(&last, &ports));
+	frame_ethernet(&f);
+	frame_ip6(&f, "ff02::1", GATEWAY6);
+	frame_ip6_extension(&f, IPPROTO_HOPOPTS, 16, 0);
+	frame_ip6_extension(&f, IPPROTO_FRAGMENT, 8, 1); /* the first of some */
+	frame_tcp(&f, 5, 6, F_RST, 1, 1, NULL, 0);
+	frame_finish(&f);
+	expect(&f, REASON_MARTIAN);
+	edge_events_read(w);
+	assert_true(edge_event_ports(&last, &ports));
+	assert_int_equal(ports.destination, 6);
+	assert_int_equal(ports.flags, F_RST);
+	assert_int_equal(n_events, 5);
 	edge_events_close(w);
 }
 
@@ -321,10 +384,15 @@ static void test_lease_ends(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		SEEING_TEST(test_talker_is_counted),  SEEING_TEST(test_talker_among_random_sources),
-		SEEING_TEST(test_talkers_that_left),  SEEING_TEST(test_event_says_what_happened),
-		SEEING_TEST(test_short_frames),	      SEEING_TEST(test_passed_packets_are_sampled),
-		SEEING_TEST(test_events_are_limited), SEEING_TEST(test_events_are_lost),
+		SEEING_TEST(test_talker_is_counted),
+		SEEING_TEST(test_talker_among_random_sources),
+		SEEING_TEST(test_talkers_that_left),
+		SEEING_TEST(test_event_says_what_happened),
+		SEEING_TEST(test_short_frames),
+		SEEING_TEST(test_ports_of_events),
+		SEEING_TEST(test_passed_packets_are_sampled),
+		SEEING_TEST(test_events_are_limited),
+		SEEING_TEST(test_events_are_lost),
 		SEEING_TEST(test_lease_ends),
 	};
 

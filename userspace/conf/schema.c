@@ -49,6 +49,11 @@ bool conf_parse_duration(struct slice text, uint64_t *ret)
 	return number(text, durations, ret);
 }
 
+bool conf_parse_rate(struct slice text, uint64_t *ret)
+{
+	return number(text, rates, ret);
+}
+
 static void parse_number(struct conf_parse *p, const struct conf_option *o,
 			 const struct conf_node *node, struct slice text, uint64_t *ret)
 {

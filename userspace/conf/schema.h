@@ -73,6 +73,9 @@ void conf_fill_option(struct conf_parse *p, const struct conf_option *o,
 /* "500ms", "10m": nanoseconds. False: it is not a duration. */
 bool conf_parse_duration(struct slice text, uint64_t *ret);
 
+/* "100/s", "10k/s": how many a second. */
+bool conf_parse_rate(struct slice text, uint64_t *ret);
+
 /* "10.0.0.0/8", "2001:db8::1". False with the reason in diag. */
 bool conf_parse_cidr(struct conf_parse *p, const struct conf_node *node, struct conf_cidr *ret);
 bool conf_parse_address(struct conf_parse *p, const struct conf_node *node, struct slice text,

@@ -12,6 +12,7 @@
 #include "edge/batch.h"
 #include "edge/edge.h"
 #include "edge/feeds.h"
+#include "edge/reason.h"
 #include "edge/sysctl.h"
 #include "metrics/metrics.h"
 
@@ -220,15 +221,6 @@ void plane_fini(struct plane *p)
 	feed_watch_fini(&p->feeds);
 }
 
-static const struct {
-	const char *name;
-	const char *verdict;
-} reasons[] = {
-#define GUARD_REASON(id, name, verdict, help) {#name, #verdict},
-	GUARD_REASONS(GUARD_REASON)
-#undef GUARD_REASON
-};
-
 /* What the guard of one interface of the file is and has counted. */
 struct view {
 	struct slice name;
@@ -262,8 +254,8 @@ static void put_counters(struct buf *out, const char *metric, const struct view 
 
 			buf_printf(out, "%s{", metric);
 			metrics_label(out, "interface", views[i].name);
-			buf_printf(out, ",reason=\"%s\",verdict=\"%s\"} %llu\n", reasons[r].name,
-				   reasons[r].verdict,
+			buf_printf(out, ",reason=\"%s\",verdict=\"%s\"} %llu\n",
+				   edge_reasons[r].name, edge_reasons[r].verdict,
 				   *(const unsigned long long *)(counter + member));
 		}
 }

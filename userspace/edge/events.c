@@ -158,3 +158,67 @@ bool edge_event_addresses(const struct event *event, char ret_source[INET6_ADDRS
 	inet_ntop(family, frame + at + size, ret_destination, INET6_ADDRSTRLEN);
 	return true;
 }
+
+/* Past the extension headers of IPv6 (RFC 8200, 4); 0: there is no such header, or it was not captured. */
+static size_t skip_extensions(const struct event *event, size_t at, uint8_t next, uint8_t *ret)
+{
+	while (at + 8 <= event->captured) {
+		const uint8_t *ext = event->frame + at;
+
+		switch (next) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+			at += (ext[1] + 1U) * 8;
+			break;
+		case IPPROTO_AH:
+			at += (ext[1] + 2U) * 4;
+			break;
+		case IPPROTO_FRAGMENT:
+			if (ext[2] || ext[3] & 0xf8)
+				return 0;
+			at += 8;
+			break;
+		default:
+			*ret = next;
+			return at;
+		}
+		next = ext[0];
+	}
+	return 0;
+}
+
+/* Where the packet's last header begins, and whose it is. */
+static size_t find_l4(const struct event *event, uint8_t *ret_protocol)
+{
+	const uint8_t *ip = event->frame + event->head.ip;
+	size_t at = event->head.ip;
+
+	if (event->captured > EVENT_FRAME || at + 20 > event->captured)
+		return 0;
+	if (event->head.family == 4) {
+		*ret_protocol = ip[9];
+		return ip[6] & 0x1f || ip[7] ? 0 : at + (ip[0] & 15) * 4U;
+	}
+	if (event->head.family != 6 || at + 40 > event->captured)
+		return 0;
+	return skip_extensions(event, at + 40, ip[6], ret_protocol);
+}
+
+bool edge_event_ports(const struct event *event, struct edge_ports *ret)
+{
+	uint8_t protocol = 0;
+	size_t l4 = find_l4(event, &protocol);
+	size_t size = protocol == IPPROTO_TCP ? 14 : 4;
+	const uint8_t *at = event->frame + l4;
+
+	if (!l4 || l4 + size > event->captured ||
+	    (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP))
+		return false;
+	*ret = (struct edge_ports){
+		.source = (uint16_t)(at[0] << 8 | at[1]),
+		.destination = (uint16_t)(at[2] << 8 | at[3]),
+		.flags = size == 14 ? at[13] : 0,
+	};
+	return true;
+}

@@ -35,4 +35,13 @@ void edge_events_close(struct edge_events *w);
 bool edge_event_addresses(const struct event *event, char ret_source[INET6_ADDRSTRLEN],
 			  char ret_destination[INET6_ADDRSTRLEN]);
 
+struct edge_ports {
+	uint16_t source;
+	uint16_t destination;
+	uint8_t flags; /* TCP's */
+};
+
+/* False: it has no ports, or they were not captured. */
+bool edge_event_ports(const struct event *event, struct edge_ports *ret);
+
 #endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluice watch: packets as the guard samples them, as text, JSON or a capture. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "conf/cidr.h"
+#include "edge/events.h"
+#include "edge/lists.h"
+#include "edge/pcap.h"
+#include "edge/reason.h"
+#include "loader/command.h"
+#include "loader/entry.h"
+
+#define RATE 100 /* a second, unless given */
+
+/* What there is of one interface. */
+struct source {
+	struct watcher *watcher;
+	const struct edge *edge;
+	struct edge_events *events;
+	struct edge_entries entries[2]; /* by enum edge_list; for what names its entry */
+	uint64_t read_at[2];
+};
+
+struct watcher {
+	const struct options *o;
+	struct edges edges;
+	struct source *sources;
+	size_t n; /* of sources that watch */
+	FILE *pcap;
+	uint64_t shown;
+	int unwritten;	 /* errno of a failed write; 0: none did */
+	int64_t to_wall; /* from CLOCK_MONOTONIC */
+	struct error err;
+};
+
+/* An event, in the words that text and JSON have for it. */
+struct words {
+	char source[INET6_ADDRSTRLEN];
+	char destination[INET6_ADDRSTRLEN];
+	char protocol[8];
+	char flags[32];
+	struct edge_ports ports;	/* zeros: none */
+	const struct edge_entry *entry; /* of a list; NULL: none decided */
+};
+
+/* Whether an entry of a list decides by this reason, and of which. */
+static bool list_of(enum reason reason, enum edge_list *ret)
+{
+	*ret = reason == REASON_DENIED ? EDGE_DENY : EDGE_ALLOW;
+	return reason == REASON_DENIED || reason == REASON_ALLOWED;
+}
+
+/* Lists are read once a second at most: an entry that is younger may not be named yet. */
+static const struct edge_entry *find_entry(struct source *s, const struct event *event,
+					   const char *address)
+{
+	uint64_t now = clock_mono();
+	struct edge_entries fresh;
+	struct conf_cidr cidr;
+	enum edge_list list;
+
+	if (!list_of(event->head.reason, &list) || conf_cidr_parse(slice_str(address), &cidr))
+		return NULL;
+	if ((!s->read_at[list] || now - s->read_at[list] > NSEC_PER_SEC) &&
+	    edge_list_read(s->edge, list, &fresh, NULL) == 0) {
+		edge_entries_fini(&s->entries[list]);
+		s->entries[list] = fresh;
+		s->read_at[list] = now;
+	}
+	return edge_entries_match(&s->entries[list], &cidr);
+}
+
+static void name_flags(uint8_t flags, char ret[32])
+{
+	static const char *const names[8] = {"FIN", "SYN", "RST", "PSH", "ACK", "URG"};
+	const char *before = "";
+
+	*ret = '\0';
+	for (int i = 0; i < 8; i++) {
+		if (!(flags >> i & 1) || !names[i])
+			continue;
+		snprintf(ret + strlen(ret), 32 - strlen(ret), "%s%s", before, names[i]);
+		before = ",";
+	}
+}
+
+static void describe(struct source *s, const struct event *event, struct words *ret)
+{
+	const struct event_head *head = &event->head;
+
+	*ret = (struct words){0};
+	edge_event_addresses(event, ret->source, ret->destination);
+	if (head->protocol == IPPROTO_TCP)
+		snprintf(ret->protocol, sizeof(ret->protocol), "tcp");
+	else if (head->protocol == IPPROTO_UDP)
+		snprintf(ret->protocol, sizeof(ret->protocol), "udp");
+	else if (head->protocol == IPPROTO_ICMP || head->protocol == IPPROTO_ICMPV6)
+		snprintf(ret->protocol, sizeof(ret->protocol), "icmp");
+	else if (head->family)
+		snprintf(ret->protocol, sizeof(ret->protocol), "ip/%u", head->protocol);
+	edge_event_ports(event, &ret->ports);
+	name_flags(ret->ports.flags, ret->flags);
+	ret->entry = find_entry(s, event, ret->source);
+}
+
+static uint64_t wall_of(const struct watcher *w, const struct event *event)
+{
+	return event->time + (uint64_t)w->to_wall;
+}
+
+static void print_end(const char *address, uint8_t family, uint16_t port)
+{
+	if (port)
+		printf(family == 6 ? "[%s]:%u" : "%s:%u", address, port);
+	else
+		printf("%s", *address ? address : "?");
+}
+
+static void print_event(struct source *s, const struct event *event)
+{
+	uint64_t wall = wall_of(s->watcher, event);
+	time_t seconds = (time_t)(wall / NSEC_PER_SEC);
+	struct words words;
+	struct tm tm;
+	char at[16];
+
+	describe(s, event, &words);
+	strftime(at, sizeof(at), "%H:%M:%S", localtime_r(&seconds, &tm));
+	printf("%s.%06u %s %s", at, (unsigned int)(wall % NSEC_PER_SEC / NSEC_PER_USEC),
+	       s->edge->name, edge_reasons[event->head.reason].name);
+	if (*words.protocol) {
+		printf(" %s ", words.protocol);
+		print_end(words.source, event->head.family, words.ports.source);
+		printf(" > ");
+		print_end(words.destination, event->head.family, words.ports.destination);
+	}
+	printf("%s%s length %u", *words.flags ? " " : "", words.flags, event->bytes);
+	if (words.entry) {
+		char prefix[CONF_CIDR_TEXT];
+
+		conf_cidr_format(&words.entry->cidr, prefix);
+		printf("  %s, %s", prefix, entry_origin(words.entry));
+		entry_print_note(s->edge, words.entry);
+	} else {
+		putchar('\n');
+	}
+}
+
+static void json_event(struct source *s, const struct event *event)
+{
+	const struct event_head *head = &event->head;
+	struct words words;
+	json_t *all;
+
+	describe(s, event, &words);
+	all = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:o}", "time_ns",
+			(json_int_t)wall_of(s->watcher, event), "interface", s->edge->name,
+			"reason", edge_reasons[head->reason].name, "verdict",
+			edge_reasons[head->reason].verdict, "protocol", words.protocol, "source",
+			words.source, "destination", words.destination, "source_port",
+			(int)words.ports.source, "port", (int)words.ports.destination, "flags",
+			words.flags, "bytes", (json_int_t)event->bytes, "entry",
+			words.entry ? entry_json(s->edge, words.entry) : json_null());
+	json_dumpf(all, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(all);
+}
+
+static void pcap_event(struct watcher *w, const struct event *event)
+{
+	uint8_t header[PCAP_RECORD_HEADER];
+
+	pcap_record_header(header, wall_of(w, event), event->captured, event->bytes);
+	fwrite(header, sizeof(header), 1, w->pcap);
+	fwrite(event->frame, event->captured, 1, w->pcap);
+}
+
+/* Each at once, so that whoever reads can follow. */
+static void show(const struct event *event, void *arg)
+{
+	struct source *s = arg;
+	struct watcher *w = s->watcher;
+
+	if (event->head.reason >= REASON_COUNT || w->unwritten ||
+	    (w->o->events && w->shown >= w->o->events))
+		return;
+	w->shown++;
+	if (w->pcap)
+		pcap_event(w, event);
+	else if (w->o->json)
+		json_event(s, event);
+	else
+		print_event(s, event);
+	if (fflush(w->pcap ? w->pcap : stdout))
+		w->unwritten = errno;
+}
+
+static int open_pcap(struct watcher *w)
+{
+	uint8_t header[PCAP_FILE_HEADER];
+
+	if (!w->o->pcap)
+		return 0;
+	w->pcap = strcmp(w->o->pcap, "-") == 0 ? stdout : fopen(w->o->pcap, "we");
+	if (!w->pcap)
+		return error_sys(&w->err, errno, "%s", w->o->pcap);
+	pcap_file_header(header, EVENT_FRAME);
+	fwrite(header, sizeof(header), 1, w->pcap);
+	return fflush(w->pcap) ? error_sys(&w->err, errno, "%s", w->o->pcap) : 0;
+}
+
+/* The signals that end it, as a descriptor. */
+static int open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int start(struct watcher *w)
+{
+	uint64_t reasons = w->o->reasons ? w->o->reasons : edge_reasons_drop();
+	_cleanup_close_ int lock = edge_lock(&w->err);
+	int rc = lock < 0 ? lock : command_open(w->o, &w->edges, &w->err);
+
+	if (rc < 0)
+		return rc;
+	if (w->o->passes)
+		reasons |= ~edge_reasons_drop();
+	w->sources = calloc(w->edges.n, sizeof(*w->sources));
+	if (!w->sources)
+		return error_sys(&w->err, ENOMEM, "watch");
+	for (; rc == 0 && w->n < w->edges.n; w->n += rc == 0) {
+		struct source *s = &w->sources[w->n];
+
+		s->watcher = w;
+		s->edge = &w->edges.items[w->n];
+		rc = edge_events_open(s->edge, reasons, w->o->rate ? (uint32_t)w->o->rate : RATE,
+				      show, s, &s->events, &w->err);
+	}
+	return rc;
+}
+
+/* 0: go on; 1: over; -errno. */
+static int turn(struct watcher *w, struct pollfd *fds)
+{
+	if (poll(fds, w->n + 1, 1000) < 0)
+		return errno == EINTR ? 0 : error_sys(&w->err, errno, "poll");
+	w->to_wall = (int64_t)(clock_wall() - clock_mono());
+	for (size_t i = 0; i < w->n; i++) {
+		edge_events_renew(w->sources[i].events);
+		edge_events_read(w->sources[i].events);
+	}
+	if (w->unwritten)
+		return w->unwritten == EPIPE ? 1 : error_sys(&w->err, w->unwritten, "the output");
+	return fds[w->n].revents || (w->o->events && w->shown >= w->o->events);
+}
+
+static int run(struct watcher *w)
+{
+	_cleanup_close_ int signals = open_signals();
+	_cleanup_free_ struct pollfd *fds = NULL;
+	int rc = start(w);
+
+	if (rc == 0)
+		rc = open_pcap(w);
+	if (rc < 0)
+		return rc;
+	fds = calloc(w->n + 1, sizeof(*fds));
+	if (!fds || signals < 0)
+		return error_sys(&w->err, fds ? errno : ENOMEM, "watch");
+	for (size_t i = 0; i < w->n; i++)
+		fds[i] = (struct pollfd){edge_events_fd(w->sources[i].events), POLLIN, 0};
+	fds[w->n] = (struct pollfd){signals, POLLIN, 0};
+	while (rc == 0)
+		rc = turn(w, fds);
+	return rc;
+}
+
+/* How much of it all this was. */
+static void sum_up(const struct watcher *w)
+{
+	struct watch_counts sum = {0};
+
+	for (size_t i = 0; i < w->n; i++) {
+		struct watch_counts c = {0};
+
+		edge_events_counts(w->sources[i].events, &c, NULL);
+		sum.suppressed += c.suppressed;
+		sum.lost += c.lost;
+	}
+	fprintf(stderr,
+		"%" PRIu64 " packets shown, %" PRIu64 " more were over the rate, %" PRIu64
+		" were lost because this was too slow\n",
+		w->shown, (uint64_t)sum.suppressed, (uint64_t)sum.lost);
+}
+
+enum status cmd_watch(const struct options *o)
+{
+	struct watcher w = {.o = o};
+	int rc = run(&w);
+
+	if (rc >= 0)
+		sum_up(&w);
+	for (size_t i = 0; i < w.n; i++) {
+		edge_events_close(w.sources[i].events);
+		edge_entries_fini(&w.sources[i].entries[EDGE_ALLOW]);
+		edge_entries_fini(&w.sources[i].entries[EDGE_DENY]);
+	}
+	if (w.pcap && w.pcap != stdout && fclose(w.pcap) && rc >= 0)
+		rc = error_sys(&w.err, errno, "%s", o->pcap);
+	free(w.sources);
+	edges_fini(&w.edges);
+	return rc < 0 ? command_fail(&w.err) : STATUS_DONE;
+}
