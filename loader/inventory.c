@@ -109,7 +109,6 @@ int inventory_json(const struct edge *e, const struct edge_status *s, json_t *to
 	tag_text(s, tag);
 	json_object_set_new(to, "program_tag", json_string(tag));
 	json_object_set_new(to, "program_bytes", json_integer(s->program_bytes));
-	json_object_set_new(to, "age", json_integer((json_int_t)(age_of(s) / NSEC_PER_SEC)));
 	all = json_object();
 	for (size_t i = 0; i < n; i++)
 		json_object_set_new(
