@@ -94,7 +94,7 @@ $(BUILD)/%.bpf.o: %.bpf.c | $(BUILD)/.deps
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(BPFTOOL) gen skeleton $< name $(notdir $*) >$@
 
-PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c) userspace/edge/frame.c
+PACKET_SRCS := $(addprefix bench/,packet.c ways.c filters.c entries.c)
 
 $(call obj,$(wildcard userspace/edge/*.c) $(PACKET_SRCS) bench/flood.c) $(BPF_TEST_BINS): $(SKELETONS)
 
@@ -177,8 +177,8 @@ bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o 
 $(BUILD)/bench/flood: $(call obj,bench/flood.c userspace/edge/frame.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 
-$(BUILD)/bench/packet: $(call obj,$(PACKET_SRCS))
-	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
+$(BUILD)/bench/packet: $(call obj,$(PACKET_SRCS)) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/packet $(BUILD)/bench/flood $(BUILD)/bench/ideal.bpf.o $(BUILD)/bench/wire.bpf.o
 

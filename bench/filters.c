@@ -2,6 +2,7 @@
 #include "bench/filters.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +16,10 @@
 #include "bench/cookie.skel.h"
 #include "bench/lpm.skel.h"
 #include "bpf/guard.skel.h"
+#include "edge/edge.h"
+#include "edge/feeds.h"
 
+#define LIST_SEED	   1
 #define XDP_FILTER	   "/usr/lib/*/bpf/xdpfilt_alw_ip.o" /* everybody allowed but for the list */
 #define XDP_FILTER_SOURCE  1ULL				     /* its value: look at sources */
 #define XDP_FILTER_DEFAULT 10000			     /* entries; more is our change */
@@ -51,13 +55,41 @@ static void fill_tries(const struct entries *e, const struct bpf_map *trie4,
 	}
 }
 
+/* As sluice compiles a feed and puts it in place. */
+static void fill_feed(const struct entries *e)
+{
+	struct edge_feeds feeds = {.n = 1, .sets[0].name = "bench"};
+	struct error err = {0};
+	struct edge edge;
+
+	for (size_t i = 0; i < e->n; i++) {
+		struct feed_entry entry = {.family = e->at[i].family, .len = e->at[i].len};
+		uint64_t half[2];
+
+		memcpy(half, e->at[i].addr, sizeof(half));
+		entry.hi = be64toh(half[0]);
+		entry.lo = be64toh(half[1]);
+		if (feed_entries_add(&feeds.entries, &entry) < 0)
+			die("feed");
+	}
+	if (feed_plan(&feeds.entries, LIST_SEED, &feeds.plan, &err) < 0 ||
+	    edge_open_object("bench", guard->obj, &edge, &err) < 0 ||
+	    edge_feeds_replace(&edge, &feeds, &err) < 0) {
+		fprintf(stderr, "feed: %s\n", err.text);
+		exit(1);
+	}
+	edge_close(&edge);
+	edge_feeds_fini(&feeds);
+}
+
 static void guard_load(const struct entries *by_hand, const struct entries *in_feed)
 {
 	guard = guard__open_and_load();
 	if (!guard)
 		die("guard");
 	fill_tries(by_hand, guard->maps.deny4, guard->maps.deny6);
-	fill_tries(in_feed, guard->maps.deny4, guard->maps.deny6);
+	if (in_feed->n)
+		fill_feed(in_feed);
 	filters[FILTER_GUARD].fd = bpf_program__fd(guard->progs.sluice_guard);
 }
 

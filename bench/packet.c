@@ -113,6 +113,13 @@ static _Noreturn void wrong(const struct way *w, enum filter_id id, const char *
 	exit(1);
 }
 
+/* Packets that went this way; whoever is denied is so by hand or by a feed. */
+static uint64_t count_of(const struct way *w)
+{
+	return filters_guard_count(w->reason) +
+	       (w->reason == REASON_DENIED ? filters_guard_count(REASON_LISTED) : 0);
+}
+
 /* What of the verified sources a run with the guard leaves. */
 static int run_beside_verified(const struct way *w, struct course *c, uint32_t runs, int round,
 			       uint32_t *ret_verdict)
@@ -143,10 +150,10 @@ static int run_filter(enum filter_id id, const struct way *w, struct course *c, 
 		ns = run_once(filters[id].fd, w, c, runs, round, &verdict);
 	} else {
 		ways_prepare(w);
-		before = filters_guard_count(w->reason);
+		before = count_of(w);
 		ns = w->many ? run_beside_verified(w, c, runs, round, &verdict)
 			     : run_once(filters[id].fd, w, c, runs, round, &verdict);
-		before = filters_guard_count(w->reason) - before;
+		before = count_of(w) - before;
 		if (before > runs || before + first < runs)
 			wrong(w, id, "packets that went this way, of all:", before);
 		if (w->reason == REASON_LIMITED)

@@ -38,6 +38,8 @@ def parse():
     p.add_argument("--scenarios", type=words, default=[], help="names, separated by commas; default: all")
     p.add_argument("--rounds", type=positive, default=5)
     p.add_argument("--seconds", type=positive, default=3, help="of a run")
+    p.add_argument("--entries", type=lambda text: [packets.size(w) for w in words(text)], default=[],
+                   help="list sizes of the packets suite, separated by commas: by hand, or by hand + in a feed")
     p.add_argument("--rates", type=lambda text: [int(w) for w in words(text)], default=[],
                    help="SYNs a second of the goodput suite, separated by commas")
     p.add_argument("--tokens", type=positive, default=10000, help="distinct ones")

@@ -16,6 +16,7 @@
 
 #define CLIENTS                                                                                    \
 	1000 /* connections; more would need more of our own descriptors than many systems allow */
+#define FILES	       (2 * CLIENTS + 2048) /* both ends', and what a feed is made of */
 #define CLIENT_PORT    40000
 #define OPEN_PORT      81
 #define PROTECTED_PORT 80
@@ -172,7 +173,7 @@ static void connect_clients(int fd)
 	struct sockaddr_in to = {.sin_family = AF_INET,
 				 .sin_port = htons(listen_port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct rlimit files = {2 * CLIENTS + 64, 2 * CLIENTS + 64};
+	struct rlimit files = {FILES, FILES};
 
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		die("RLIMIT_NOFILE");
