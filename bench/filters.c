@@ -108,7 +108,7 @@ void filters_guard_policy(const struct policy *p)
 
 void filters_guard_port(uint16_t port, enum port_state state)
 {
-	struct port_value value = {{state, state}};
+	struct port_value value = {.state = {state, state}};
 	uint32_t key = port;
 
 	map_set(guard->maps.ports, &key, &value);

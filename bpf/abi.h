@@ -79,8 +79,8 @@ enum batch {
 struct state {
 	__u32 generation; /* of the policy: counts its changes; the lowest bit is the half in use */
 	enum batch batch;
-	__u32 expires; /* no entry ends before; seconds of CLOCK_MONOTONIC, 0: none has an end */
-	__u32 unused;
+	__u32 expires;	/* no entry ends before; seconds of CLOCK_MONOTONIC, 0: none has an end */
+	__u32 bans_due; /* no ban ends before or is to be forgotten; the same */
 };
 
 /* ports: an array by port number, each with both generations' states (the half in use: state.generation & 1). */
@@ -89,8 +89,92 @@ enum port_state {
 	PORT_PROTECTED, /* SYN gate (TCP) and token bucket, too */
 } __attribute__((packed));
 
+enum port_rules {
+	RULES_TCP = 1,
+	RULES_UDP = 2,
+} __attribute__((packed));
+
 struct port_value {
 	enum port_state state[2];
+	enum port_rules rules; /* the protocols that rules may be about */
+};
+
+/*
+ * lengths: an array of one. The prefix lengths that are in use, the longest first: only these are looked up, and nothing
+ * is when there are none. A length is there before its first entry; an entry of another length does not count.
+ */
+#define LENGTHS_MAX 7
+
+struct prefix_lengths {
+	__u8 n;
+	__u8 length[LENGTHS_MAX];
+} __attribute__((aligned(8))); /* changes in one store */
+
+struct lengths {
+	struct prefix_lengths ban4;
+	struct prefix_lengths ban6;
+	struct prefix_lengths rule4;
+	struct prefix_lengths rule6;
+};
+
+/* Key of bans (HASH). Bits behind the prefix are zeros. */
+struct ban_key {
+	__u8 family; /* 4, 6 */
+	__u8 prefixlen;
+	__u8 unused[2];
+	__u8 addr[16]; /* of IPv4 the first four bytes */
+};
+
+/*
+ * A ban, which begins like a list_value: it counts until its end. Then it stays for a while as a memory of the offence; all zeros: the
+ * operator's, for ever.
+ */
+struct ban_value {
+	enum origin origin;
+	enum stage stage;
+	__u8 unused;
+	enum origin next_origin;
+	__u32 until; /* seconds of CLOCK_MONOTONIC; 0: no end */
+	__u32 next_until;
+	__u32 unused2;
+	__u32 offences; /* bans of this prefix that are remembered, this one included */
+	__u32 next_offences;
+	char by[16];
+	char why[48];
+};
+
+/*
+ * Key of rules (HASH). Of those for a packet's port the longest prefix decides. All zeros but protocol and port: whoever no rule
+ * of this port names.
+ */
+struct rule_key {
+	__u8 family; /* 4, 6 */
+	__u8 prefixlen;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 unused;
+	__u16 port; /* of the destination */
+	__u8 unused2[2];
+	__u8 addr[16]; /* of IPv4 the first four bytes */
+};
+
+enum rule_action {
+	RULE_DENY,
+	RULE_ALLOW,
+	RULE_ONLY, /* allow, and deny to all that no rule of the port names: they have an entry of their own */
+};
+
+/* Begins like a list_value; all zeros: deny, the operator's, for ever. */
+struct rule_value {
+	enum origin origin;
+	enum stage stage;
+	__u8 unused;
+	enum origin next_origin;
+	__u32 until;
+	__u32 next_until;
+	__u16 note;
+	__u16 next_note;
+	enum rule_action action;
+	enum rule_action next_action;
 };
 
 enum syn_mode {
@@ -153,6 +237,11 @@ enum guard_mode {
 	GUARD_SHADOW, /* all is counted as it would be, everything passes, no cookies are sent */
 };
 
+enum ban_mode {
+	BAN_ENFORCE,
+	BAN_SHADOW, /* a banned source is only counted, when it would have passed otherwise */
+};
+
 /* policy: an array of two generations; key: state.generation & 1. */
 struct policy {
 	enum syn_mode syn_mode;
@@ -169,6 +258,10 @@ struct policy {
 	struct limit
 		port[LIMIT_CLASSES]; /* a protected port's, of all unverified sources together */
 	struct tier tier[TIERS];
+	enum ban_mode ban_mode;
+	__u32 ban_ttl;	  /* seconds, where a ban does not say */
+	__u32 ban_factor; /* a repeated offence is banned for so many times longer */
+	__u32 ban_max_ttl; /* seconds, at most; as long is an offence remembered after its ban has ended */
 };
 
 /*
@@ -248,6 +341,8 @@ struct syn_state {
 	GUARD_REASON(COOKIE_SENT, cookie_sent, TX, "SYN answered with a cookie")                   \
 	GUARD_REASON(DENIED, denied, DROP, "Source on the deny list")                              \
 	GUARD_REASON(LISTED, listed, DROP, "Source in a feed")                                     \
+	GUARD_REASON(BANNED, banned, DROP, "Source that is banned")                                \
+	GUARD_REASON(PORT_DENIED, port_denied, DROP, "Source that a rule keeps from this port")    \
 	GUARD_REASON(LIMITED, limited, DROP, "Source over its limit of packets")                   \
 	GUARD_REASON(LIMITED_BYTES, limited_bytes, DROP, "Source over its limit of bytes")         \
 	GUARD_REASON(LIMITED_SYNS, limited_syns, DROP, "Source over its limit of SYNs")            \

@@ -7,7 +7,7 @@
 #include "bpf/maps.bpf.h"
 #include "bpf/parse.bpf.h"
 
-/* Whether an entry counts now. */
+/* Whether an entry counts now; of a value that begins so, too. */
 static __always_inline bool acl_counts(const struct list_value *v, enum batch batch)
 {
 	__u32 until = v->until;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The guard: what an interface lets through. Allow, deny, SYN gate, token bucket, pass, in this order; each is
- * one header. A packet is counted once, under the reason of its verdict.
+ * The guard: what an interface lets through. Allow, ban, deny, port rules, SYN gate, token bucket, pass, in this order; each
+ * is one header. A packet is counted once, under the reason of its verdict.
  */
 #include "bpf/acl.bpf.h"
+#include "bpf/ban.bpf.h"
 #include "bpf/bogus.bpf.h"
 #include "bpf/bucket.bpf.h"
 #include "bpf/clock.bpf.h"
@@ -11,6 +12,7 @@
 #include "bpf/maps.bpf.h"
 #include "bpf/meter.bpf.h"
 #include "bpf/parse.bpf.h"
+#include "bpf/rule.bpf.h"
 #include "bpf/stats.bpf.h"
 #include "bpf/syn.bpf.h"
 
@@ -94,6 +96,8 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 		return REASON_MARTIAN;
 	if (acl_allowed(p))
 		return REASON_ALLOWED;
+	if (ban_holds(p))
+		return REASON_BANNED;
 	if (acl_denied(p))
 		return REASON_DENIED;
 	if (feeds_listed(p))
@@ -105,6 +109,8 @@ static __always_inline enum reason decide(struct xdp_md *ctx, struct packet *p)
 		reason = bogus_segment(ctx, p);
 		if (reason != REASON_PASSED)
 			return reason;
+		if (rule_denies(p))
+			return REASON_PORT_DENIED;
 	}
 	return police(ctx, p, reason);
 }

@@ -10,7 +10,9 @@
 #include "bpf/abi.h"
 #include "bpf/feed_format.h"
 
-#define LIST_MAX 65536
+#define LIST_MAX  65536
+#define BANS_MAX  65536 /* bans.capacity says otherwise */
+#define RULES_MAX 65536
 
 #define DEFINE_LIST(list, prefix)                                                                  \
 	struct {                                                                                   \
@@ -27,6 +29,8 @@ DEFINE_LIST(deny4, prefix4);
 DEFINE_LIST(deny6, prefix6);
 DEFINE_LIST(tiers4, prefix4); /* note: the tier's number */
 DEFINE_LIST(tiers6, prefix6);
+DEFINE_LIST(never4, prefix4); /* never4, never6: for who bans; the guard does not look there */
+DEFINE_LIST(never6, prefix6);
 
 #define DEFINE_ARRAY(name, kind, n, value_type) DEFINE_FLAGGED(name, kind, 0, n, value_type)
 #define DEFINE_FLAGGED(name, kind, flags, n, value_type)                                           \
@@ -49,6 +53,24 @@ DEFINE_FLAGGED(verified, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, VERIFIED_SETS *VERI
 DEFINE_FLAGGED(port_sums, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 65536, struct port_sum);
 DEFINE_ARRAY(syn_state, BPF_MAP_TYPE_ARRAY, 1, struct syn_state);
 DEFINE_ARRAY(handshakes, BPF_MAP_TYPE_PERCPU_ARRAY, HANDSHAKES, __u64);
+
+struct {
+	__uint(type,
+	       BPF_MAP_TYPE_HASH); /* with room from the start: a ban is refused or has its place */
+	__uint(max_entries, BANS_MAX);
+	__type(key, struct ban_key);
+	__type(value, struct ban_value);
+} bans SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, RULES_MAX);
+	__type(key, struct rule_key);
+	__type(value, struct rule_value);
+} rules SEC(".maps");
+
+DEFINE_FLAGGED(lengths, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, struct lengths);
 
 DEFINE_ARRAY(notes, BPF_MAP_TYPE_ARRAY, NOTE_MAX, struct note); /* for people only */
 

@@ -70,6 +70,8 @@ struct packet {
 	__u8 icmp_type;
 	__u8 tcp_flags; /* TCP_FLAGS of them */
 	bool more_fragments;
+	/* Whether it is banned in shadow mode: it goes on, and is counted as banned when it passes. Not 0, see ban.bpf.h. */
+	__u8 shadow_ban;
 	__u16 fragment_offset; /* in 8 bytes; not 0: a later fragment, has no ports */
 	__u16 l4_len;	       /* bytes from l4 to the end of the IP packet */
 	__u16 port;	       /* destination, host order; TCP and UDP */

@@ -6,6 +6,7 @@
 #ifndef BPF_STATS_BPF_H
 #define BPF_STATS_BPF_H
 
+#include "bpf/ban.bpf.h"
 #include "bpf/event.bpf.h"
 #include "bpf/maps.bpf.h"
 #include "bpf/talk.bpf.h"
@@ -32,13 +33,16 @@ static __always_inline int verdict_of(enum reason reason)
 	}
 }
 
+/* What passes in spite of a ban, for it is in shadow mode, is counted as banned. */
 static __always_inline int finish(struct xdp_md *ctx, const struct packet *p, enum reason reason)
 {
+	int verdict = verdict_of(reason);
 	__u32 key = 0;
 	struct counter *c = bpf_map_lookup_elem(&counters, &key);
-	int verdict = verdict_of(reason);
 	bool sampled;
 
+	if (verdict == XDP_PASS && ban_marked(p))
+		reason = REASON_BANNED;
 	barrier_var(reason); /* or the compiler checks another copy of it than it uses */
 	if (!c || reason >= REASON_COUNT)
 		return verdict;

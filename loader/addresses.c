@@ -23,29 +23,27 @@ static int append(struct addresses *a, const struct conf_cidr *cidr)
 	return 0;
 }
 
-static int add(struct addresses *a, struct slice text, const char *place, struct error *err)
+static int add(struct addresses *a, struct slice text, struct error *err)
 {
 	struct conf_cidr cidr;
 	const char *why = conf_cidr_parse(text, &cidr);
 
 	if (why)
-		return error_set(err, EINVAL, "%s'%.*s' %s", place, SLICE_FMT(text), why);
+		return error_set(err, EINVAL, "'%.*s' %s", SLICE_FMT(text), why);
 	return append(a, &cidr) < 0 ? error_sys(err, ENOMEM, "addresses") : 0;
 }
 
 /* An address or prefix a line; what follows '#' or ';' is a comment. */
-static int add_line(struct addresses *a, char *line, const char *place, struct error *err)
+static int add_line(struct slice line, void *arg, struct error *err)
 {
-	char *end = line + strcspn(line, "#;\r\n");
+	struct slice text = slice_first(line, slice_index(line, '#'));
 
-	while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	while (line < end && (*line == ' ' || *line == '\t'))
-		line++;
-	return line == end ? 0 : add(a, (struct slice){line, (size_t)(end - line)}, place, err);
+	text = slice_trim(slice_first(text, slice_index(text, ';')));
+	return text.len ? add(arg, text, err) : 0;
 }
 
-static int add_file(struct addresses *a, const char *path, struct error *err)
+int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),
+	       void *arg, struct error *err)
 {
 	bool standard = strcmp(path, "-") == 0;
 	_cleanup_file_ FILE *opened = standard ? NULL : fopen(path, "re");
@@ -57,10 +55,9 @@ static int add_file(struct addresses *a, const char *path, struct error *err)
 	if (!file)
 		return error_sys(err, errno, "%s", path);
 	for (size_t n = 1; rc == 0 && getline(&line, &room, file) >= 0; n++) {
-		char place[512];
-
-		snprintf(place, sizeof(place), "%s:%zu: ", standard ? "standard input" : path, n);
-		rc = add_line(a, line, place, err);
+		rc = fn(slice_make(line, strcspn(line, "\r\n")), arg, err);
+		if (rc < 0)
+			rc = error_prefix(err, "%s:%zu", standard ? "standard input" : path, n);
 	}
 	if (rc == 0 && ferror(file))
 		rc = error_sys(err, errno, "%s", path);
@@ -73,9 +70,9 @@ int addresses_read(const struct options *o, struct addresses *ret, struct error 
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < o->n_args; i++)
-		rc = add(&a, slice_str(o->args[i]), "", err);
+		rc = add(&a, slice_str(o->args[i]), err);
 	if (rc == 0 && o->input)
-		rc = add_file(&a, o->input, err);
+		rc = lines_read(o->input, add_line, &a, err);
 	if (rc < 0)
 		addresses_fini(&a);
 	else

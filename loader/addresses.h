@@ -3,6 +3,7 @@
 #ifndef LOADER_ADDRESSES_H
 #define LOADER_ADDRESSES_H
 
+#include "base/slice.h"
 #include "loader/command.h"
 
 struct addresses {
@@ -13,5 +14,9 @@ struct addresses {
 /* -EINVAL: bad usage, one is not an address or none is given where the action wants some; else -errno. err has the place. */
 int addresses_read(const struct options *o, struct addresses *ret, struct error *err);
 void addresses_fini(struct addresses *a);
+
+/* Call fn for every line of a file, "-": standard input, until it fails; err then begins with the place. */
+int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),
+	       void *arg, struct error *err);
 
 #endif

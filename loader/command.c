@@ -3,8 +3,10 @@
 #include "loader/command.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "edge/edge.h"
 
@@ -17,6 +19,14 @@ enum status command_fail(const struct error *err)
 {
 	fprintf(stderr, "sluice: %s\n", err->text);
 	return command_status(err);
+}
+
+const char *command_user(void)
+{
+	const char *name = getenv("SUDO_USER");
+	const struct passwd *user = name ? NULL : getpwuid(getuid());
+
+	return name ? name : user ? user->pw_name : "unknown";
 }
 
 struct each {

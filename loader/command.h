@@ -37,7 +37,7 @@ struct options {
 	uint64_t events;    /* end after so many; 0: don't */
 	const char *pcap;   /* a file, "-": standard output; NULL: text */
 	bool passes;
-	const char *family; /* "deny" or "allow" for the list commands */
+	const char *family; /* "deny", "allow" or "never" for the list commands */
 	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
 	char **args;	    /* behind the action */
 	size_t n_args;
@@ -103,11 +103,16 @@ enum status cmd_stats(const struct options *o);
 enum status cmd_feeds(const struct options *o);
 enum status cmd_watch(const struct options *o);
 enum status cmd_list(const struct options *o);
+enum status cmd_ban(const struct options *o);
+enum status cmd_rule(const struct options *o);
 enum status cmd_check(const struct options *o);
 
 /* The status that goes with an error; command_fail prints "sluice: ..." before. */
 enum status command_status(const struct error *err);
 enum status command_fail(const struct error *err);
+
+/* Who runs this: the user behind sudo, too. */
+const char *command_user(void);
 
 /* The attached interfaces that a command is about. */
 struct edges {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sluice deny and allow: add, del, flush; list, count, test, export. */
+/* sluice deny, allow and never: add, del, flush; list, count, test, export. */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,15 +25,6 @@ struct call {
 	bool not_found; /* sluice deny test: an address is not on the list */
 };
 
-/* Who runs this: the user behind sudo, too. */
-static const char *whoami(void)
-{
-	const char *name = getenv("SUDO_USER");
-	const struct passwd *user = name ? NULL : getpwuid(getuid());
-
-	return name ? name : user ? user->pw_name : "unknown";
-}
-
 static int add(struct call *c, struct edge_batch *b)
 {
 	uint64_t now = clock_mono() / NSEC_PER_SEC;
@@ -45,7 +35,7 @@ static int add(struct call *c, struct edge_batch *b)
 	if (c->o->ttl)
 		entry.until = (uint32_t)(now + 1 + (c->o->ttl + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
 	if (c->o->note || c->o->by)
-		rc = edge_note_make(b->edge, c->o->by ? c->o->by : whoami(),
+		rc = edge_note_make(b->edge, c->o->by ? c->o->by : command_user(),
 				    c->o->note ? c->o->note : "", &entry.note, &c->err);
 	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++) {
 		entry.cidr = c->addresses.items[i];
@@ -254,11 +244,18 @@ static int run(struct call *c)
 	return change->name ? run_change(c, change) : run_view(c, view);
 }
 
+static enum edge_list list_of(const char *name)
+{
+	if (strcmp(name, "never") == 0)
+		return EDGE_NEVER;
+	return strcmp(name, "deny") == 0 ? EDGE_DENY : EDGE_ALLOW;
+}
+
 enum status cmd_list(const struct options *o)
 {
 	struct call c = {
 		.o = o,
-		.list = strcmp(o->family, "deny") == 0 ? EDGE_DENY : EDGE_ALLOW,
+		.list = list_of(o->family),
 		.json = o->json ? json_array() : NULL,
 	};
 	int rc = addresses_read(o, &c.addresses, &c.err);

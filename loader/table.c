@@ -137,6 +137,28 @@ static const struct command_action list_actions[] = {
 	{0},
 };
 
+static const struct command_action ban_actions[] = {
+	{"add", "ADDRESS...", 1, ANY, OPTION(TTL) | OPTION(NOTE) | OPTION(BY) | OPTION(FILE),
+	 "Ban addresses and prefixes: all or none. A line of FILE may also be a JSON object: "
+	 "{\"prefix\": \"203.0.113.7\", \"reason\": \"scans\", \"by\": \"ids\", \"ttl\": "
+	 "\"10m\"}."},
+	{"del", "ADDRESS...", 1, ANY, OPTION(FILE), "Lift their bans: all or none."},
+	{"list", "[ADDRESS...]", 0, ANY, OPTION(FILE),
+	 "Print the bans in force, or those in or around the addresses."},
+	{"flush", "", 0, 0, 0, "Lift all bans, and forget who was banned."},
+	{0},
+};
+
+static const struct command_action rule_actions[] = {
+	{"add", "deny|allow|only ADDRESS... PORT...", 3, ANY, 0,
+	 "Deny ports, tcp/22 or udp/53, to addresses and prefixes; allow them although a shorter "
+	 "prefix is denied; or allow them only to these."},
+	{"del", "ADDRESS... PORT...", 2, ANY, 0, "Remove the rules of these prefixes and ports."},
+	{"list", "", 0, 0, 0, "Print the rules and who made each."},
+	{"flush", "", 0, 0, 0, "Remove all."},
+	{0},
+};
+
 #define COMMON (OPTION(INTERFACE) | OPTION(JSON))
 
 const struct command commands[] = {
@@ -159,6 +181,12 @@ const struct command commands[] = {
 	 .help = "Change or show the deny list: addresses and prefixes, IPv4 and IPv6."},
 	{"allow", cmd_list, .actions = list_actions, .options = COMMON,
 	 .help = "The same for the allow list, which comes before everything else."},
+	{"never", cmd_list, .actions = list_actions, .options = COMMON,
+	 .help = "The same for the list of those who are never banned."},
+	{"ban", cmd_ban, .actions = ban_actions, .options = COMMON,
+	 .help = "Keep addresses and prefixes away for a while, longer each time."},
+	{"rule", cmd_rule, .actions = rule_actions, .options = COMMON,
+	 .help = "Say who may speak to which ports; the longest prefix decides."},
 	{"feeds", cmd_feeds, .options = COMMON,
 	 .help = "The feeds that are loaded: their entries, what each has dropped, when it was "
 		 "read from "

@@ -155,7 +155,7 @@ static inline void policy_set(struct policy policy)
 static inline void port_protect(uint16_t number)
 {
 	uint32_t key = number;
-	struct port_value value = {{PORT_PROTECTED, PORT_PROTECTED}};
+	struct port_value value = {.state = {PORT_PROTECTED, PORT_PROTECTED}};
 
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.ports), &key, &value, 0), 0);
 }
@@ -184,6 +184,42 @@ static inline void write_sysctl(const char *path, const char *value)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, value, strlen(value)), strlen(value));
 	close(fd);
+}
+
+static inline void lengths_set(struct lengths lengths)
+{
+	uint32_t key = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.lengths), &key, &lengths, 0),
+			 0);
+}
+
+static inline void ban_add(const char *addr, uint8_t prefixlen, struct ban_value value)
+{
+	struct ban_key key = {.family = strchr(addr, ':') ? 6 : 4, .prefixlen = prefixlen};
+
+	assert_int_equal(inet_pton(key.family == 4 ? AF_INET : AF_INET6, addr, key.addr), 1);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.bans), &key, &value, 0), 0);
+}
+
+/* Also tells the guard that the port has rules. addr NULL: all others. */
+static inline void rule_add(const char *addr, uint8_t prefixlen, uint8_t protocol, uint16_t port,
+			    struct rule_value value)
+{
+	struct rule_key key = {.prefixlen = prefixlen, .protocol = protocol, .port = port};
+	uint32_t number = port;
+	struct port_value flags;
+
+	if (addr) {
+		key.family = strchr(addr, ':') ? 6 : 4;
+		assert_int_equal(inet_pton(key.family == 4 ? AF_INET : AF_INET6, addr, key.addr),
+				 1);
+	}
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.rules), &key, &value, 0), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(guard->maps.ports), &number, &flags), 0);
+	flags.rules |= protocol == IPPROTO_TCP ? RULES_TCP : RULES_UDP;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.ports), &number, &flags, 0),
+			 0);
 }
 
 static inline void tcp4(struct frame *f, const char *from, uint8_t flags)

@@ -175,7 +175,7 @@ static void test_stages(void **state)
 static void test_generations(void **state)
 {
 	struct policy limit = {PACKETS(SEC, 1), .metered = 1 << LIMIT_PACKETS};
-	struct port_value value = {{PORT_OPEN, PORT_PROTECTED}};
+	struct port_value value = {.state = {PORT_OPEN, PORT_PROTECTED}};
 	uint32_t half = 1, port = 80;
 	struct frame f;
 

@@ -85,6 +85,13 @@ static int listen_at(int family, uint16_t port)
 	return fd;
 }
 
+static const struct lengths usual_lengths = {
+	.ban4 = {2, {32, 21}},
+	.ban6 = {3, {128, 64, 20}},
+	.rule4 = {2, {32, 9}},
+	.rule6 = {1, {65}},
+};
+
 /* Everything that the guard can be told: a new part belongs here, so that its reasons come up. */
 static void switch_on(void)
 {
@@ -104,16 +111,22 @@ static void switch_on(void)
 	list_add(guard->maps.deny4, "203.0.113.0", 24);
 	list_add(guard->maps.deny4, "10.1.9.9", 32); /* allowed all the same */
 	list_add(guard->maps.deny6, "2001:db8:bad::", 48);
+	ban_add("198.51.96.0", 21, (struct ban_value){0});
+	ban_add("2001:db8:ba0::", 64, (struct ban_value){0});
+	rule_add(CLIENT4, 32, IPPROTO_TCP, 443, (struct rule_value){.action = RULE_ONLY});
+	rule_add(NULL, 0, IPPROTO_TCP, 443, (struct rule_value){0});
+	lengths_set(usual_lengths);
 }
 
 /* ---- frames ---- */
 
 static const char *const sources4[] = {CLIENT4,	      "10.1.2.3",  "10.1.9.9",	"203.0.113.9",
 				       "127.0.0.1",   "0.0.0.0",   "224.0.0.1", GATEWAY4,
-				       "198.51.99.1", "240.0.0.1", CLIENT4,	CLIENT4};
+				       "198.51.99.1", "240.0.0.1", CLIENT4,	CLIENT4,
+				       "198.51.102.1"};
 static const char *const sources6[] = {
-	CLIENT6, "2001:db8:a::1", "2001:db8:bad::1", "2001:db8:f::1", "::1",  "ff02::1",
-	"::",	 GATEWAY6,	  "::ffff:1.2.3.4",  CLIENT6,	      CLIENT6};
+	CLIENT6, "2001:db8:a::1", "2001:db8:bad::1", "2001:db8:f::1", "::1",   "ff02::1",
+	"::",	 GATEWAY6,	  "::ffff:1.2.3.4",  CLIENT6,	      CLIENT6, "2001:db8:ba0::5"};
 
 #define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
 
@@ -157,6 +170,31 @@ static void change_lists(void)
 	}
 }
 
+/* The same of bans and rules, by whatever lengths. */
+static void change_bans(void)
+{
+	static struct ban_key ban;
+	static struct rule_key rule;
+	struct lengths in_use = usual_lengths;
+	struct rule_value says;
+	struct ban_value value;
+
+	bpf_map_delete_elem(bpf_map__fd(guard->maps.bans), &ban);
+	bpf_map_delete_elem(bpf_map__fd(guard->maps.rules), &rule);
+	random_bytes(&value, sizeof(value));
+	random_bytes(&says, sizeof(says));
+	ban = (struct ban_key){.family = 4, .prefixlen = 32};
+	inet_pton(AF_INET, PICK(sources4), ban.addr);
+	rule = (struct rule_key){
+		.family = 4, .prefixlen = 32, .protocol = IPPROTO_UDP, .port = 443};
+	inet_pton(AF_INET, PICK(sources4), rule.addr);
+	bpf_map_update_elem(bpf_map__fd(guard->maps.bans), &ban, &value, 0);
+	bpf_map_update_elem(bpf_map__fd(guard->maps.rules), &rule, &says, 0);
+	if (one_in(4))
+		random_bytes(&in_use, sizeof(in_use));
+	lengths_set(in_use);
+}
+
 static struct limit some_limit(uint32_t unlikely)
 {
 	return (struct limit){
@@ -173,6 +211,7 @@ static struct policy some_policy(void)
 		.metered = below(1 << LIMIT_CLASSES),
 		.port_metered = below(1 << LIMIT_CLASSES),
 		.tiers = below(3),
+		.ban_mode = one_in(8) ? BAN_SHADOW : BAN_ENFORCE,
 	};
 
 	for (uint32_t i = 0; i < LIMIT_CLASSES; i++) {
@@ -215,6 +254,7 @@ static void change_policy(void)
 	}
 	assert_int_equal(bpf_map_update_elem(state, &zero, &s, 0), 0);
 	change_lists();
+	change_bans();
 	change_watch();
 }
 
@@ -495,7 +535,8 @@ static int look(uint32_t interface)
 		reason = i;
 	}
 	demand(reason < REASON_COUNT);
-	demand(verdict == (shadow ? (int)XDP_PASS : verdicts[reason]));
+	demand(verdict == (shadow ? (int)XDP_PASS : verdicts[reason]) ||
+	       (reason == REASON_BANNED && verdict == XDP_PASS)); /* bans in shadow mode */
 	seen[reason]++;
 	check_event(reason);
 	if (in_len <= LINEAR && n.addresses != REASON_PASSED)

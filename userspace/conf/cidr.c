@@ -5,11 +5,11 @@
 #include <stdio.h>
 
 /* Decimal digits only, no sign, no leading zero. */
-static bool parse_length(struct slice text, unsigned int max, unsigned int *ret)
+static bool parse_number(struct slice text, unsigned int max, unsigned int *ret)
 {
 	unsigned int value = 0;
 
-	if (text.len == 0 || text.len > 3 || (text.len > 1 && text.ptr[0] == '0'))
+	if (text.len == 0 || text.len > 5 || (text.len > 1 && text.ptr[0] == '0'))
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9')
@@ -40,7 +40,7 @@ const char *conf_cidr_parse(struct slice text, struct conf_cidr *ret)
 		return neither;
 	bits = cidr.family == AF_INET ? 32 : 128;
 	len = bits;
-	if (addr.len != text.len && !parse_length(rest, bits, &len))
+	if (addr.len != text.len && !parse_number(rest, bits, &len))
 		return neither;
 	for (unsigned int i = len; i < bits; i++)
 		if (cidr.addr[i / 8] & (0x80 >> (i % 8)))
@@ -79,4 +79,22 @@ bool conf_cidr_holds(const struct conf_cidr *outer, const struct conf_cidr *inne
 	    memcmp(outer->addr, inner->addr, bytes) != 0)
 		return false;
 	return !mask || ((outer->addr[bytes] ^ inner->addr[bytes]) & mask) == 0;
+}
+
+const char *conf_port_parse(struct slice text, struct conf_port *ret)
+{
+	struct slice rest = text;
+	struct slice protocol = slice_cut(&rest, '/');
+	unsigned int number;
+
+	if (!parse_number(rest, 65535, &number) || number == 0)
+		return "is not a port such as tcp/22 or udp/53";
+	if (slice_eq(protocol, SLICE("tcp")))
+		ret->protocol = IPPROTO_TCP;
+	else if (slice_eq(protocol, SLICE("udp")))
+		ret->protocol = IPPROTO_UDP;
+	else
+		return "is not a port such as tcp/22 or udp/53";
+	ret->number = (uint16_t)number;
+	return NULL;
 }

@@ -43,6 +43,22 @@ struct conf_sockaddr {
 
 enum conf_xdp_mode { CONF_XDP_AUTO, CONF_XDP_NATIVE, CONF_XDP_GENERIC };
 enum conf_syn_mode { CONF_SYN_OFF, CONF_SYN_AUTO, CONF_SYN_ALWAYS };
+enum conf_bans_mode { CONF_BANS_ENFORCE, CONF_BANS_SHADOW };
+
+/* "tcp/22" */
+struct conf_port {
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	uint16_t number;
+};
+
+/* One of deny, allow and only has entries. */
+struct conf_rule {
+	struct conf_cidrs deny;
+	struct conf_cidrs allow;
+	struct conf_cidrs only;
+	struct conf_port *to;
+	size_t n_to;
+};
 
 struct conf_interface {
 	struct slice name;
@@ -126,6 +142,16 @@ struct conf_edge {
 	} rate_limit;
 	struct conf_tier *tiers;
 	size_t n_tiers; /* at most CONF_TIERS */
+	struct conf_rule *rules;
+	size_t n_rules;
+	struct {
+		uint64_t ttl;	   /* 10m */
+		uint64_t escalate; /* times longer at each repeat; 2 */
+		uint64_t max_ttl;  /* 24h */
+		struct conf_cidrs never;
+		enum conf_bans_mode mode; /* enforce */
+		uint64_t capacity;	  /* prefixes, from attach on; 65536 */
+	} bans;
 };
 
 enum conf_role { CONF_ROLE_PUBLIC, CONF_ROLE_ADMIN };

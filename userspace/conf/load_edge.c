@@ -7,6 +7,7 @@
 
 #include "conf/load_feed.h"
 #include "conf/load_limits.h"
+#include "conf/load_rules.h"
 
 #define AT(type, member) .offset = offsetof(type, member)
 
@@ -73,6 +74,7 @@ static void check_edge(struct conf_parse *p, const struct conf_node *node, void 
 
 	edge->present = true;
 	conf_limits_check(p, node, edge);
+	conf_check_rules(p, node, edge);
 	for (size_t i = 0; i < edge->n_interfaces; i++) {
 		struct slice name = edge->interfaces[i].name;
 
@@ -116,6 +118,12 @@ static const struct conf_option edge_options[] = {
 	{"tiers", CONF_LIST_OF, AT(struct conf_edge, tiers),
 	 .count = offsetof(struct conf_edge, n_tiers), .table = &conf_tier_table,
 	 .help = "Sources that have limits of their own, up to 15 kinds of them."},
+	{"rules", CONF_LIST_OF, AT(struct conf_edge, rules),
+	 .count = offsetof(struct conf_edge, n_rules), .table = &conf_rule_table,
+	 .help = "Who may speak to which ports; of the rules for a port the longest prefix "
+		 "decides."},
+	{"bans", CONF_STRUCT, AT(struct conf_edge, bans), .table = &conf_ban_table,
+	 .help = "Sources that are kept away for a while."},
 	{0},
 };
 const struct conf_table conf_edge_table = {edge_options, sizeof(struct conf_edge), 0, check_edge};

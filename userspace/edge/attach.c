@@ -33,8 +33,8 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 	return 0;
 }
 
-/* With the pinned maps of an attached interface, or with new ones when name is NULL. */
-static int load(const char *name, struct guard **ret, struct error *err)
+/* With the pinned maps of an attached interface, or with new ones as cfg wants them when name is NULL. */
+static int load(const char *name, const struct config *cfg, struct guard **ret, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
 	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
@@ -48,6 +48,8 @@ static int load(const char *name, struct guard **ret, struct error *err)
 		return error_sys(err, errno, "the packet program can't be opened");
 	}
 	g->rodata->bucket_seed = seed;
+	if (cfg)
+		bpf_map__set_max_entries(g->maps.bans, (uint32_t)cfg->edge.bans.capacity);
 	rc = name ? edge_reuse_maps(g->obj, name, err) : 0;
 	if (rc < 0) {
 		libbpf_set_print(before);
@@ -249,7 +251,7 @@ int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *
 	if (rc == 0)
 		rc = check_foreign(name, ifindex, err);
 	if (rc == 0)
-		rc = load(returned ? name : NULL, &g, err);
+		rc = load(returned ? name : NULL, cfg, &g, err);
 	if (rc == 0 && returned)
 		rc = edge_copy_maps(g->obj, name, err);
 	if (rc > 0)
@@ -289,7 +291,7 @@ int edge_upgrade(const char *name, struct error *err)
 	if (info.xdp.ifindex == 0)
 		return error_set(err, ENODEV,
 				 "%s has gone: detach it, or attach it when it is back", name);
-	rc = load(name, &g, err);
+	rc = load(name, NULL, &g, err);
 	if (rc < 0)
 		return rc;
 	n = edge_copy_maps(g->obj, name, err);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/batch.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,14 +11,30 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "edge/bans.h"
 #include "edge/pin.h"
 
 struct edge_staged {
 	int map;
 	bool was_there;
-	struct list_value before;
 	union edge_key key;
+	union edge_value before;
 };
+
+#define SAME_PLACE(value, member)                                                                  \
+	static_assert(offsetof(struct value, member) == offsetof(struct list_value, member),       \
+		      #value "." #member)
+#define BEGINS_LIKE_A_LIST_VALUE(value)                                                            \
+	SAME_PLACE(value, origin);                                                                 \
+	SAME_PLACE(value, stage);                                                                  \
+	SAME_PLACE(value, next_origin);                                                            \
+	SAME_PLACE(value, until);                                                                  \
+	SAME_PLACE(value, next_until)
+
+BEGINS_LIKE_A_LIST_VALUE(ban_value);
+BEGINS_LIKE_A_LIST_VALUE(rule_value);
+SAME_PLACE(rule_value, note);
+SAME_PLACE(rule_value, next_note);
 
 /* The first eight bytes of struct state, which change in one store. */
 union head {
@@ -44,41 +62,74 @@ static uint32_t now_seconds(void)
 	return (uint32_t)(clock_mono() / NSEC_PER_SEC);
 }
 
-/* What an entry is once the batch has been committed or taken back; false: it goes. */
-static bool settled(struct list_value *v, bool committed)
+/* next_* take the places of the others. */
+static void change(const struct edge *e, int map, union edge_value *v)
 {
-	if (v->stage == (committed ? STAGE_REMOVING : STAGE_ADDING))
-		return false;
-	if (v->stage == STAGE_CHANGING && committed) {
-		v->origin = v->next_origin;
-		v->until = v->next_until;
-		v->note = v->next_note;
+	v->list.origin = v->list.next_origin;
+	v->list.until = v->list.next_until;
+	if (map == e->bans) {
+		v->ban.offences = v->ban.next_offences;
+		return;
 	}
-	v->stage = STAGE_NONE;
-	v->next_origin = 0;
-	v->next_until = 0;
-	v->next_note = 0;
+	v->list.note = v->list.next_note;
+	if (map == e->rules)
+		v->rule.action = v->rule.next_action;
+}
+
+static void clear_next(const struct edge *e, int map, union edge_value *v)
+{
+	v->list.stage = STAGE_NONE;
+	v->list.next_origin = 0;
+	v->list.next_until = 0;
+	if (map == e->bans) {
+		v->ban.next_offences = 0;
+		return;
+	}
+	v->list.next_note = 0;
+	if (map == e->rules)
+		v->rule.next_action = 0;
+}
+
+/* What an entry is once the batch has been committed or taken back; false: it goes. */
+static bool settled(const struct edge *e, int map, union edge_value *v, bool committed)
+{
+	if (v->list.stage == (committed ? STAGE_REMOVING : STAGE_ADDING))
+		return false;
+	if (v->list.stage == STAGE_CHANGING && committed)
+		change(e, map, v);
+	clear_next(e, map, v);
 	return true;
 }
 
-bool edge_entry_view(const struct edge *e, struct list_value *value)
+bool edge_entry_view(const struct edge *e, int map, union edge_value *value)
 {
-	if (!settled(value, head_read(e).batch == BATCH_COMMITTED))
+	if (!settled(e, map, value, head_read(e).batch == BATCH_COMMITTED))
 		return false;
-	return !value->until || now_seconds() < value->until;
+	return !value->list.until || now_seconds() < value->list.until;
+}
+
+bool edge_entry_next(const struct edge *e, int map, union edge_value *value)
+{
+	return settled(e, map, value, true);
 }
 
 /* Entries that others have removed meanwhile stay away. */
-static void settle_entry(int map, const union edge_key *key, struct list_value *v, bool committed)
+static void settle_entry(const struct edge *e, int map, const union edge_key *key, bool committed)
 {
-	if (settled(v, committed))
-		bpf_map_update_elem(map, key, v, BPF_EXIST);
+	union edge_value v;
+
+	if (bpf_map_lookup_elem(map, key, &v) < 0 || v.list.stage == STAGE_NONE)
+		return;
+	if (settled(e, map, &v, committed))
+		bpf_map_update_elem(map, key, &v, BPF_EXIST);
 	else
 		bpf_map_delete_elem(map, key);
 }
 
+typedef void entry_fn(const struct edge *e, int map, const union edge_key *key, void *arg);
+
 /* Call fn for every entry of a map; it may remove that one. */
-static int each_entry(int map, void (*fn)(int map, const union edge_key *key, void *arg), void *arg)
+static int each_entry(const struct edge *e, int map, entry_fn *fn, void *arg)
 {
 	union edge_key next = {0};
 	int rc = bpf_map_get_next_key(map, NULL, &next);
@@ -87,13 +138,12 @@ static int each_entry(int map, void (*fn)(int map, const union edge_key *key, vo
 		union edge_key key = next;
 
 		rc = bpf_map_get_next_key(map, &key, &next);
-		fn(map, &key, arg);
+		fn(e, map, &key, arg);
 	}
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int each_list(const struct edge *e,
-		     void (*fn)(int map, const union edge_key *key, void *arg), void *arg)
+static int each_list(const struct edge *e, entry_fn *fn, void *arg)
 {
 #define EDGE_MAP(map) e->map,
 	const int maps[] = {EDGE_LISTS(EDGE_MAP)};
@@ -101,24 +151,28 @@ static int each_list(const struct edge *e,
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < sizeof(maps) / sizeof(maps[0]); i++)
-		rc = each_entry(maps[i], fn, arg);
+		rc = each_entry(e, maps[i], fn, arg);
 	return rc;
 }
 
-static void settle_one(int map, const union edge_key *key, void *arg)
+static void settle_one(const struct edge *e, int map, const union edge_key *key, void *arg)
 {
-	const bool *committed = arg;
-	struct list_value v;
+	settle_entry(e, map, key, *(const bool *)arg);
+}
 
-	if (bpf_map_lookup_elem(map, key, &v) == 0 && v.stage != STAGE_NONE)
-		settle_entry(map, key, &v, *committed);
+static int settle_all(const struct edge *e, bool committed)
+{
+	int rc = each_list(e, settle_one, &committed);
+
+	if (rc == 0)
+		rc = each_entry(e, e->bans, settle_one, &committed);
+	return rc == 0 ? each_entry(e, e->rules, settle_one, &committed) : rc;
 }
 
 int edge_batch_begin(struct edge_batch *b, const struct edge *e, struct error *err)
 {
 	union head head = head_read(e);
-	bool committed = head.batch == BATCH_COMMITTED;
-	int rc = head.batch == BATCH_NONE ? 0 : each_list(e, settle_one, &committed);
+	int rc = head.batch == BATCH_NONE ? 0 : settle_all(e, head.batch == BATCH_COMMITTED);
 
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: what a killed command left can't be cleared",
@@ -151,26 +205,30 @@ static void note_end(const struct edge *e, uint32_t until)
  * The entry of this very key. A look-up in a trie gives that of a shorter prefix, too, where there is none; but then the key
  * after this one is the map's first, which comes after no key that is there.
  */
-static bool find(int map, const union edge_key *key, struct list_value *ret)
+static bool find(const struct edge *e, int map, const union edge_key *key, union edge_value *ret)
 {
 	union edge_key first = {0}, next = {0};
 
-	if (bpf_map_lookup_elem(map, key, ret) < 0 || bpf_map_get_next_key(map, NULL, &first) < 0)
+	if (bpf_map_lookup_elem(map, key, ret) < 0)
+		return false;
+	if (map == e->bans || map == e->rules)
+		return true;
+	if (bpf_map_get_next_key(map, NULL, &first) < 0)
 		return false;
 	return bpf_map_get_next_key(map, key, &next) < 0 ||
-	       memcmp(&first, &next, sizeof(next)) != 0;
+	       memcmp(first.bytes, next.bytes, sizeof(next.bytes)) != 0;
 }
 
 /* Write an entry as it is staged, and remember what was there. */
 static int put_staged(struct edge_batch *b, int map, const union edge_key *key,
-		      const struct list_value *before, const struct list_value *v)
+		      const union edge_value *before, const union edge_value *v)
 {
 	struct edge_staged *s = stage(b);
 
 	if (!s)
 		return -ENOMEM;
 	if (bpf_map_update_elem(map, key, v, before ? BPF_EXIST : BPF_NOEXIST) < 0)
-		return -errno;
+		return errno == E2BIG ? -ENOSPC : -errno; /* as a hash says it */
 	*s = (struct edge_staged){.map = map, .was_there = before, .key = *key};
 	if (before)
 		s->before = *before;
@@ -178,40 +236,50 @@ static int put_staged(struct edge_batch *b, int map, const union edge_key *key,
 	return 0;
 }
 
-int edge_batch_put(struct edge_batch *b, int map, const union edge_key *key,
-		   const struct list_value *value)
+static void set_next(const struct edge *e, int map, union edge_value *v,
+		     const union edge_value *value)
 {
-	struct list_value before, v;
+	v->list.stage = STAGE_CHANGING;
+	v->list.next_origin = value->list.origin;
+	v->list.next_until = value->list.until;
+	if (map == e->bans) {
+		v->ban.next_offences = value->ban.offences;
+		memcpy(v->ban.by, value->ban.by, sizeof(v->ban.by));
+		memcpy(v->ban.why, value->ban.why, sizeof(v->ban.why));
+		return;
+	}
+	v->list.next_note = value->list.note;
+	if (map == e->rules)
+		v->rule.next_action = value->rule.action;
+	else
+		v->list.prefixlen = value->list.prefixlen;
+}
 
-	note_end(b->edge, value->until);
-	if (!find(map, key, &before)) {
-		v = *value;
-		v.stage = STAGE_ADDING;
-		return put_staged(b, map, key, NULL, &v);
-	}
-	v = before;
-	v.prefixlen = value->prefixlen;
-	if (before.stage == STAGE_ADDING) { /* named twice */
-		v.origin = value->origin;
-		v.until = value->until;
-		v.note = value->note;
+int edge_batch_put(struct edge_batch *b, int map, const union edge_key *key,
+		   const union edge_value *value)
+{
+	union edge_value before, v = *value;
+	bool there = find(b->edge, map, key, &before);
+
+	if (map != b->edge->bans)
+		note_end(b->edge, value->list.until);
+	if (!there || before.list.stage == STAGE_ADDING) { /* new, or named twice */
+		v.list.stage = STAGE_ADDING;
 	} else {
-		v.stage = STAGE_CHANGING;
-		v.next_origin = value->origin;
-		v.next_until = value->until;
-		v.next_note = value->note;
+		v = before;
+		set_next(b->edge, map, &v, value);
 	}
-	return put_staged(b, map, key, &before, &v);
+	return put_staged(b, map, key, there ? &before : NULL, &v);
 }
 
 int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key)
 {
-	struct list_value before, v;
+	union edge_value before, v;
 
-	if (!find(map, key, &before))
+	if (!find(b->edge, map, key, &before))
 		return -ENOENT;
 	v = before;
-	v.stage = STAGE_REMOVING;
+	v.list.stage = STAGE_REMOVING;
 	return put_staged(b, map, key, &before, &v);
 }
 
@@ -226,13 +294,8 @@ void edge_batch_commit(struct edge_batch *b, bool policy)
 	uint32_t generation = head_read(b->edge).generation + policy;
 
 	head_write(b->edge, generation, BATCH_COMMITTED);
-	for (size_t i = 0; i < b->n; i++) {
-		struct edge_staged *s = &b->items[i];
-		struct list_value v;
-
-		if (bpf_map_lookup_elem(s->map, &s->key, &v) == 0)
-			settle_entry(s->map, &s->key, &v, true);
-	}
+	for (size_t i = 0; i < b->n; i++)
+		settle_entry(b->edge, b->items[i].map, &b->items[i].key, true);
 	head_write(b->edge, generation, BATCH_NONE);
 	end(b);
 }
@@ -260,10 +323,11 @@ struct sweep {
 	int removed;
 };
 
-static void sweep_one(int map, const union edge_key *key, void *arg)
+static void sweep_one(const struct edge *e __attribute__((unused)), int map,
+		      const union edge_key *key, void *arg)
 {
 	struct sweep *s = arg;
-	struct list_value v;
+	struct list_value v = {0};
 
 	if (bpf_map_lookup_elem(map, key, &v) < 0 || !v.until)
 		return;
@@ -274,31 +338,47 @@ static void sweep_one(int map, const union edge_key *key, void *arg)
 	}
 }
 
+static bool due(uint32_t when)
+{
+	return when && when <= now_seconds();
+}
+
 bool edge_sweep_due(const char *name)
 {
 	_cleanup_close_ int fd = edge_get(name, "state");
 	struct state state;
 	uint32_t key = 0;
 
-	return fd >= 0 && bpf_map_lookup_elem(fd, &key, &state) == 0 && state.expires &&
-	       state.expires <= now_seconds();
+	return fd >= 0 && bpf_map_lookup_elem(fd, &key, &state) == 0 &&
+	       (due(state.expires) || due(state.bans_due));
 }
 
-int edge_sweep(const struct edge *e, struct error *err)
+static int sweep_lists(const struct edge *e, struct error *err)
 {
 	struct sweep s = {.now = now_seconds()};
-	struct edge_batch b;
-	int rc;
+	int rc = each_list(e, sweep_one, &s);
 
-	if (!e->shared->expires || s.now < e->shared->expires)
-		return 0;
-	rc = edge_batch_begin(&b, e, err);
-	if (rc < 0)
-		return rc;
-	rc = each_list(e, sweep_one, &s);
-	edge_batch_abort(&b);
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: entries that have ended can't be removed", e->name);
 	e->shared->expires = s.next;
 	return s.removed;
+}
+
+int edge_sweep(const struct edge *e, struct error *err)
+{
+	bool lists = due(e->shared->expires), bans = due(e->shared->bans_due);
+	struct edge_batch b;
+	int rc, n = 0;
+
+	if (!lists && !bans)
+		return 0;
+	rc = edge_batch_begin(&b, e, err);
+	if (rc < 0)
+		return rc;
+	edge_batch_abort(&b);
+	if (lists)
+		n = sweep_lists(e, err);
+	if (n >= 0 && bans)
+		rc = edge_bans_sweep(e, err);
+	return n < 0 ? n : rc < 0 ? rc : n + rc;
 }

@@ -8,11 +8,20 @@
 
 #include "edge/edge.h"
 
-/* Of any map of list_values. */
+/* Of any map whose entries can be staged. */
 union edge_key {
 	struct prefix4 prefix4;
 	struct prefix6 prefix6;
-	uint8_t bytes[24];
+	struct ban_key ban;
+	struct rule_key rule;
+	uint8_t bytes[sizeof(struct rule_key)];
+};
+
+/* Each begins like a list_value. */
+union edge_value {
+	struct list_value list;
+	struct ban_value ban;
+	struct rule_value rule;
 };
 
 struct edge_staged;
@@ -27,11 +36,11 @@ struct edge_batch {
 int edge_batch_begin(struct edge_batch *b, const struct edge *e, struct error *err);
 
 /*
- * Put an entry into a map of list_values, or give the one that is there another origin, end and note (those of value; its
- * prefixlen is the key's). -ENOSPC: the map is full; -ENOMEM.
+ * Put an entry into a map, or give the one that is there what value says (its prefixlen, of a list, is the key's).
+ * -ENOSPC: the map is full; -ENOMEM.
  */
 int edge_batch_put(struct edge_batch *b, int map, const union edge_key *key,
-		   const struct list_value *value);
+		   const union edge_value *value);
 
 /* -ENOENT: there is no such entry. */
 int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key);
@@ -42,13 +51,16 @@ void edge_batch_commit(struct edge_batch *b, bool policy);
 /* Take everything back. Ends the batch; nothing to do after a commit. */
 void edge_batch_abort(struct edge_batch *b);
 
-/* What a reader sees of an entry now: false when it does not count, else with next_* in their places. */
-bool edge_entry_view(const struct edge *e, struct list_value *value);
+/* What a reader sees of an entry of a map now: false when it does not count, else with next_* in their places. */
+bool edge_entry_view(const struct edge *e, int map, union edge_value *value);
+
+/* The same with what is staged committed, and whether it has ended or not. */
+bool edge_entry_next(const struct edge *e, int map, union edge_value *value);
 
 /* Whether an interface has entries that have ended: cheap, without the lock. */
 bool edge_sweep_due(const char *name);
 
-/* Remove entries that have ended. Their number, or -errno. Under the lock. */
+/* Remove entries that have ended, and forget bans. Their number, or -errno. Under the lock. */
 int edge_sweep(const struct edge *e, struct error *err);
 
 #endif

@@ -21,6 +21,7 @@
 #include "edge/limits.h"
 #include "edge/lists.h"
 #include "edge/pin.h"
+#include "edge/rules.h"
 #include "edge/sysctl.h"
 
 #define N_PORTS 65536
@@ -55,6 +56,8 @@ void edge_close(struct edge *e)
 {
 	if (e->shared)
 		munmap(e->shared, sizeof(*e->shared));
+	if (e->in_use)
+		munmap(e->in_use, sizeof(*e->in_use));
 	if (e->link >= 0)
 		close(e->link);
 	for (size_t i = 0; i < N_MAPS; i++)
@@ -62,11 +65,16 @@ void edge_close(struct edge *e)
 			close(*map_of(e, i));
 }
 
-/* Take each map of the object's that the pins, or the object itself, have; map the state. */
+static void *map_memory(int map, size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/* Take each map of the object's that the pins, or the object itself, have; map state and lengths. */
 static int open_maps(struct edge *e, const struct bpf_object *obj, bool pinned, struct error *err)
 {
-	void *shared;
-
 	for (size_t i = 0; i < N_MAPS; i++) {
 		const struct bpf_map *model = bpf_object__find_map_by_name(obj, maps[i].name);
 		int fd = pinned ? edge_get_map(e->name, obj, model, err)
@@ -76,11 +84,9 @@ static int open_maps(struct edge *e, const struct bpf_object *obj, bool pinned, 
 			return pinned ? fd : error_sys(err, errno, "%s: %s", e->name, maps[i].name);
 		*map_of(e, i) = fd;
 	}
-	shared = mmap(NULL, sizeof(*e->shared), PROT_READ | PROT_WRITE, MAP_SHARED, e->state, 0);
-	if (shared == MAP_FAILED)
-		return error_sys(err, errno, "%s: state", e->name);
-	e->shared = shared;
-	return 0;
+	e->shared = map_memory(e->state, sizeof(*e->shared));
+	e->in_use = map_memory(e->lengths, sizeof(*e->in_use));
+	return e->shared && e->in_use ? 0 : error_sys(err, errno, "%s: state, lengths", e->name);
 }
 
 int edge_open_object(const char *name, const struct bpf_object *obj, struct edge *ret,
@@ -146,6 +152,12 @@ static int prepare_ports(const struct edge *e, const struct conf_edge *conf, uin
 	return 0;
 }
 
+/* Begun ones count. */
+static uint32_t seconds(uint64_t ns)
+{
+	return (uint32_t)((ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
+}
+
 static struct policy policy_of(const struct conf_edge *conf)
 {
 	static const enum syn_mode modes[] = {
@@ -157,6 +169,10 @@ static struct policy policy_of(const struct conf_edge *conf)
 		.syn_mode = modes[conf->syn_flood.mode],
 		.syn_threshold = (uint32_t)conf->syn_flood.threshold,
 		.mode = conf->mode == CONF_GUARD_SHADOW ? GUARD_SHADOW : GUARD_ENFORCE,
+		.ban_mode = conf->bans.mode == CONF_BANS_SHADOW ? BAN_SHADOW : BAN_ENFORCE,
+		.ban_ttl = seconds(conf->bans.ttl),
+		.ban_factor = (uint32_t)conf->bans.escalate,
+		.ban_max_ttl = seconds(conf->bans.max_ttl),
 	};
 
 	edge_sysctl_cookies(&p);
@@ -176,9 +192,15 @@ static int prepare(struct edge_batch *b, const struct config *cfg, struct error 
 	if (rc == 0)
 		rc = edge_list_follow_file(b, EDGE_DENY, &conf->deny, err);
 	if (rc == 0)
+		rc = edge_list_follow_file(b, EDGE_NEVER, &conf->bans.never, err);
+	if (rc == 0)
 		rc = edge_tiers_follow_file(b, conf, err);
 	if (rc == 0)
 		rc = prepare_ports(e, conf, generation, err);
+	if (rc == 0)
+		rc = edge_rules_follow_file(b, conf, err);
+	if (rc == 0)
+		rc = edge_rules_prepare(b, err);
 	if (rc == 0 && bpf_map_update_elem(e->policy, &key, &policy, BPF_ANY) < 0)
 		rc = error_sys(err, errno, "%s: policy", e->name);
 	return rc;
@@ -198,11 +220,22 @@ int edge_apply(const struct edge *e, const struct config *cfg, const struct edge
 		rc = edge_feeds_prepare(e, feeds, e->shared->generation + 1, &ready, err);
 	if (rc < 0) {
 		edge_batch_abort(&b);
+		edge_rules_index(e, NULL);
 		return rc;
 	}
 	edge_batch_commit(&b, true);
+	edge_rules_index(e, NULL);
 	edge_feeds_settle(e, feeds, &ready);
 	return 0;
+}
+
+int edge_policy(const struct edge *e, struct policy *ret, struct error *err)
+{
+	uint32_t key = e->shared->generation & 1;
+
+	return bpf_map_lookup_elem(e->policy, &key, ret) < 0
+		       ? error_sys(err, errno, "%s: policy", e->name)
+		       : 0;
 }
 
 /* Programs note when they were loaded on CLOCK_BOOTTIME. */
@@ -220,12 +253,13 @@ int edge_status(const struct edge *e, struct edge_status *ret, struct error *err
 	uint32_t len = sizeof(link);
 	_cleanup_close_ int fd = -1;
 	char name[IF_NAMESIZE];
-	uint32_t key = s.generation & 1;
+	int rc;
 
 	if (bpf_obj_get_info_by_fd(e->link, &link, &len) < 0)
 		return error_sys(err, errno, "%s: link", e->name);
-	if (bpf_map_lookup_elem(e->policy, &key, &s.policy) < 0)
-		return error_sys(err, errno, "%s: policy", e->name);
+	rc = edge_policy(e, &s.policy, err);
+	if (rc < 0)
+		return rc;
 	s.link_id = link.id;
 	s.program_id = link.prog_id;
 	s.ifindex = link.xdp.ifindex;

@@ -21,15 +21,21 @@ struct edge_feeds;
 #define EDGE_ROOT "/sys/fs/bpf/sluice"
 
 /* The pinned maps by their names: lists, whose values are list_values, and all. bpf/abi.h says what they hold. */
-#define EDGE_LISTS(MAP) MAP(allow4) MAP(allow6) MAP(deny4) MAP(deny6) MAP(tiers4) MAP(tiers6)
+#define EDGE_LISTS(MAP)                                                                            \
+	MAP(allow4)                                                                                \
+	MAP(allow6) MAP(deny4) MAP(deny6) MAP(never4) MAP(never6) MAP(tiers4) MAP(tiers6)
 #define EDGE_MAPS(MAP)                                                                             \
 	EDGE_LISTS(MAP)                                                                            \
+	MAP(bans)                                                                                  \
+	MAP(rules)                                                                                 \
+	MAP(lengths)                                                                               \
 	MAP(state)                                                                                 \
 	MAP(policy)                                                                                \
 	MAP(ports)                                                                                 \
 	MAP(notes)                                                                                 \
 	MAP(counters)                                                                              \
-	MAP(tallies) MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets) MAP(set_hits) \
+	MAP(tallies)                                                                               \
+	MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets) MAP(set_hits)              \
 		MAP(feed_state) MAP(feeds)
 
 /* One attached interface: descriptors of its pinned objects. */
@@ -39,7 +45,8 @@ struct edge {
 #define EDGE_MAP(map) int map;
 	EDGE_MAPS(EDGE_MAP)
 #undef EDGE_MAP
-	struct state *shared; /* the map state, mapped */
+	struct state *shared;	/* the map state, mapped */
+	struct lengths *in_use; /* the map lengths, mapped */
 };
 
 /*
@@ -98,6 +105,9 @@ struct edge_status {
 	uint32_t generation; /* how often the policy was applied */
 	struct policy policy;
 };
+
+/* The policy that is in force. */
+int edge_policy(const struct edge *e, struct policy *ret, struct error *err);
 
 int edge_status(const struct edge *e, struct edge_status *ret, struct error *err);
 

@@ -28,6 +28,8 @@ static int map_of(const struct edge *e, enum edge_list list, int family)
 		return family == AF_INET ? e->allow4 : e->allow6;
 	if (list == EDGE_TIERS)
 		return family == AF_INET ? e->tiers4 : e->tiers6;
+	if (list == EDGE_NEVER)
+		return family == AF_INET ? e->never4 : e->never6;
 	return family == AF_INET ? e->deny4 : e->deny6;
 }
 
@@ -35,11 +37,11 @@ int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_e
 		  struct error *err)
 {
 	union edge_key key = key_of(&entry->cidr);
-	struct list_value value = {
-		.origin = entry->origin,
-		.prefixlen = entry->cidr.prefixlen,
-		.until = entry->until,
-		.note = entry->note,
+	union edge_value value = {
+		.list.origin = entry->origin,
+		.list.prefixlen = entry->cidr.prefixlen,
+		.list.until = entry->until,
+		.list.note = entry->note,
 	};
 	int rc = edge_batch_put(b, map_of(b->edge, list, entry->cidr.family), &key, &value);
 	char text[CONF_CIDR_TEXT];
@@ -82,20 +84,21 @@ static int append(struct edge_entries *out, const struct edge_entry *entry)
 	return 0;
 }
 
-static int append_visible(const struct edge *e, int family, const void *raw, struct list_value *v,
-			  struct edge_entries *out)
+static int append_visible(const struct edge *e, int map, int family, const void *raw,
+			  const struct list_value *value, struct edge_entries *out)
 {
+	union edge_value v = {.list = *value};
 	struct edge_entry entry = {.cidr.family = family};
 	struct prefix6 key = {0};
 
-	if (!edge_entry_view(e, v))
+	if (!edge_entry_view(e, map, &v))
 		return 0;
 	memcpy(&key, raw, family == AF_INET ? sizeof(struct prefix4) : sizeof(key));
 	entry.cidr.prefixlen = (uint8_t)key.prefixlen;
 	memcpy(entry.cidr.addr, key.addr, sizeof(key.addr));
-	entry.origin = v->origin;
-	entry.until = v->until;
-	entry.note = v->note;
+	entry.origin = v.list.origin;
+	entry.until = v.list.until;
+	entry.note = v.list.note;
 	return append(out, &entry);
 }
 
@@ -105,6 +108,7 @@ static int read_family(const struct edge *e, enum edge_list list, int family,
 	size_t key_size = family == AF_INET ? sizeof(struct prefix4) : sizeof(struct prefix6);
 	_cleanup_free_ struct list_value *values = calloc(READ_BATCH, sizeof(*values));
 	_cleanup_free_ char *keys = calloc(READ_BATCH, key_size);
+	const int map = map_of(e, list, family);
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 	union edge_key position;
 	bool first = true;
@@ -115,13 +119,14 @@ static int read_family(const struct edge *e, enum edge_list list, int family,
 	while (rc == 0) {
 		uint32_t n = READ_BATCH;
 
-		rc = bpf_map_lookup_batch(map_of(e, list, family), first ? NULL : &position,
-					  &position, keys, values, &n, &opts);
+		rc = bpf_map_lookup_batch(map, first ? NULL : &position, &position, keys, values,
+					  &n, &opts);
 		if (rc < 0 && rc != -ENOENT)
 			return rc;
 		first = false;
 		for (uint32_t i = 0; i < n; i++)
-			if (append_visible(e, family, keys + i * key_size, &values[i], out) < 0)
+			if (append_visible(e, map, family, keys + i * key_size, &values[i], out) <
+			    0)
 				return -ENOMEM;
 	}
 	return 0;
@@ -238,7 +243,7 @@ static void note_fill(struct note *note, const char *by, const char *why)
 /* Which notes entries name. */
 static int note_used(const struct edge *e, bool used[NOTE_MAX])
 {
-	for (int list = EDGE_ALLOW; list <= EDGE_DENY; list++) {
+	for (int list = EDGE_ALLOW; list <= EDGE_NEVER; list++) {
 		_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
 		int rc = edge_list_read(e, (enum edge_list)list, &entries, NULL);
 

@@ -7,7 +7,7 @@
 
 #include "edge/batch.h"
 
-enum edge_list { EDGE_ALLOW, EDGE_DENY, EDGE_TIERS };
+enum edge_list { EDGE_ALLOW, EDGE_DENY, EDGE_NEVER, EDGE_TIERS };
 
 struct edge_entry {
 	struct conf_cidr cidr;

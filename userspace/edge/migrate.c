@@ -63,6 +63,8 @@ int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err)
 		fd = edge_get(name, bpf_map__name(map));
 		if (fd == -ENOENT)
 			continue;
+		if (fd >= 0 && edge_is_sized(map) && map_info(fd, &info) == 0)
+			bpf_map__set_max_entries(map, info.max_entries);
 		if (fd >= 0 && map_info(fd, &info) == 0 && only_grew(&info, obj, map) &&
 		    (info.value_size != bpf_map__value_size(map) ||
 		     info.max_entries != bpf_map__max_entries(map)))

@@ -253,6 +253,11 @@ bool edge_same_types(const struct bpf_map_info *old, const struct bpf_object *ob
 			   (struct layout){now, value}, may_grow, ret_where);
 }
 
+bool edge_is_sized(const struct bpf_map *model)
+{
+	return strcmp(bpf_map__name(model), "bans") == 0;
+}
+
 int edge_get_map(const char *name, const struct bpf_object *obj, const struct bpf_map *model,
 		 struct error *err)
 {
@@ -268,7 +273,7 @@ int edge_get_map(const char *name, const struct bpf_object *obj, const struct bp
 		return error_sys(err, errno, "%s: pinned map %s", name, map);
 	if (info.type != bpf_map__type(model) || info.key_size != bpf_map__key_size(model) ||
 	    info.value_size != bpf_map__value_size(model) ||
-	    info.max_entries != bpf_map__max_entries(model) ||
+	    (info.max_entries != bpf_map__max_entries(model) && !edge_is_sized(model)) ||
 	    info.map_flags != bpf_map__map_flags(model))
 		return error_set(
 			err, EPROTO,

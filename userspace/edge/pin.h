@@ -43,6 +43,9 @@ int edge_get(const char *name, const char *object);
 bool edge_same_types(const struct bpf_map_info *old, const struct bpf_object *obj,
 		     const struct bpf_map *model, bool may_grow, char ret_where[LAYOUT_WHERE]);
 
+/* Whether a configuration says how many entries a map has: then any number is right. */
+bool edge_is_sized(const struct bpf_map *model);
+
 /* A pinned map that must look like obj's map model, which need not be loaded. -EPROTO: it does not. */
 int edge_get_map(const char *name, const struct bpf_object *obj, const struct bpf_map *model,
 		 struct error *err);

@@ -88,12 +88,55 @@ static void test_order(void **state)
 	assert_true(conf_cidr_compare(&a, &b) > 0);
 }
 
+static void test_holds(void **state)
+{
+	static const struct {
+		const char *outer, *inner;
+		bool holds;
+	} cases[] = {
+		{"10.0.0.0/8", "10.255.255.255", true},	 {"10.0.0.0/8", "11.0.0.0", false},
+		{"10.0.0.0/8", "10.0.0.0/8", true},	 {"10.0.0.0/9", "10.0.0.0/8", false},
+		{"10.64.0.0/10", "10.127.0.0/16", true}, {"10.64.0.0/10", "10.128.0.0/16", false},
+		{"0.0.0.0/0", "10.0.0.1", true},	 {"::/0", "10.0.0.1", false},
+		{"2001:db8::1", "2001:db8::1", true},	 {"2001:db8::1", "2001:db8::2", false},
+		{"2001:db8::/127", "2001:db8::1", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conf_cidr outer, inner;
+
+		assert_null(conf_cidr_parse(slice_str(cases[i].outer), &outer));
+		assert_null(conf_cidr_parse(slice_str(cases[i].inner), &inner));
+		assert_int_equal(conf_cidr_holds(&outer, &inner), cases[i].holds);
+	}
+}
+
+static void test_ports(void **state)
+{
+	static const char *const bad_ones[] = {"",	  "22",	     "tcp",	  "tcp/",
+					       "tcp/0",	  "tcp/022", "tcp/65536", "TCP/22",
+					       "sctp/22", "tcp/22/1"};
+	struct conf_port port = {0};
+
+	(void)state;
+	assert_null(conf_port_parse(SLICE("tcp/22"), &port));
+	assert_int_equal(port.protocol, IPPROTO_TCP);
+	assert_int_equal(port.number, 22);
+	assert_null(conf_port_parse(SLICE("udp/65535"), &port));
+	assert_int_equal(port.protocol, IPPROTO_UDP);
+	assert_int_equal(port.number, 65535);
+	for (size_t i = 0; i < sizeof(bad_ones) / sizeof(bad_ones[0]); i++)
+		assert_string_equal(conf_port_parse(slice_str(bad_ones[i]), &port),
+				    "is not a port such as tcp/22 or udp/53");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_good),  cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_order), cmocka_unit_test(test_holds),
+		cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,6 +316,60 @@ static void test_edge(void **state)
 	assert_int_equal(cfg->edge.n_ports, 1);
 }
 
+static void test_bans(void **state)
+{
+	(void)state;
+	good(MINIMAL "edge: {}\n");
+	assert_true(cfg->edge.bans.ttl == 600 * NSEC_PER_SEC);
+	assert_int_equal(cfg->edge.bans.escalate, 2);
+	assert_true(cfg->edge.bans.max_ttl == 86400 * NSEC_PER_SEC);
+	assert_int_equal(cfg->edge.bans.mode, CONF_BANS_ENFORCE);
+	assert_int_equal(cfg->edge.bans.capacity, 65536);
+	good(MINIMAL "edge: {bans: {ttl: 5s, escalate: 10x, max_ttl: 1h, never: [10.0.0.0/8],\n"
+		     "  mode: shadow, capacity: 1000}}\n");
+	assert_int_equal(cfg->edge.bans.escalate, 10);
+	assert_int_equal(cfg->edge.bans.never.n, 1);
+	assert_int_equal(cfg->edge.bans.mode, CONF_BANS_SHADOW);
+	bad(MINIMAL "edge: {bans: {ttl: 2h, escalate: 2, max_ttl: 1h, mode: off, capacity: 0}}\n",
+	    "dir/f:4:34: edge.bans.escalate: '2' is not a factor from 1x to 1000x, such as 2x\n"
+	    "dir/f:4:56: edge.bans.mode: 'off' is not known here\n"
+	    "dir/f:4:71: edge.bans.capacity: 0 is out of range (1 to 4194304)\n"
+	    "dir/f:4:14: edge.bans: ttl is longer than max_ttl\n");
+	bad(MINIMAL "edge: {bans: {ttl: 10ms, escalate: 0x, never: [10.0.0.1/8]}}\n",
+	    "dir/f:4:20: edge.bans.ttl: 10ms is out of range (1000000000 to "
+	    "315360000000000000)\n"
+	    "dir/f:4:36: edge.bans.escalate: '0x' is not a factor from 1x to 1000x, such as 2x\n"
+	    "dir/f:4:48: edge.bans.never[0]: '10.0.0.1/8' has bits set behind its prefix\n");
+}
+
+static void test_rules(void **state)
+{
+	(void)state;
+	good(MINIMAL "edge: {rules: [{deny: [203.0.113.7], to: [tcp/22, udp/53]},\n"
+		     "  {only: [10.0.0.0/8, 192.0.2.1], to: [tcp/9901]}]}\n");
+	assert_int_equal(cfg->edge.n_rules, 2);
+	assert_int_equal(cfg->edge.rules[0].deny.n, 1);
+	assert_int_equal(cfg->edge.rules[0].n_to, 2);
+	assert_int_equal(cfg->edge.rules[0].to[1].protocol, IPPROTO_UDP);
+	assert_int_equal(cfg->edge.rules[0].to[1].number, 53);
+	assert_int_equal(cfg->edge.rules[1].only.n, 2);
+	bad(MINIMAL "edge: {rules: [{deny: [203.0.113.7]}, {to: [tcp/22]}]}\n",
+	    "dir/f:4:16: edge.rules[0]: 'to' is missing\n"
+	    "dir/f:4:39: edge.rules[1]: a rule has one of deny, allow and only\n");
+	bad(MINIMAL "edge: {rules: [{deny: [1.2.3], only: [], to: [22, tcp/0, udp/65536, {}]}]}\n",
+	    "dir/f:4:24: edge.rules[0].deny[0]: '1.2.3' is not an address or prefix such as "
+	    "10.0.0.0/8\n"
+	    "dir/f:4:47: edge.rules[0].to[0]: '22' is not a port such as tcp/22 or udp/53\n"
+	    "dir/f:4:51: edge.rules[0].to[1]: 'tcp/0' is not a port such as tcp/22 or udp/53\n"
+	    "dir/f:4:58: edge.rules[0].to[2]: 'udp/65536' is not a port such as tcp/22 or udp/53\n"
+	    "dir/f:4:69: edge.rules[0].to[3]: '' is not a port such as tcp/22 or udp/53\n"
+	    "dir/f:4:16: edge.rules[0]: a rule has one of deny, allow and only\n");
+	bad(MINIMAL "edge: {rules: [{deny: [10.0.0.0/8], to: [tcp/22, tcp/23]},\n"
+		    "  {only: [192.0.2.1, 10.0.0.0/8], to: [tcp/23]}]}\n",
+	    "dir/f:4:7: edge: rules[1] and rules[0] say different things of 10.0.0.0/8 and "
+	    "tcp/23\n");
+}
+
 /* What could be read is returned for further checks, but not after an error of syntax. */
 static void test_half(void **state)
 {
@@ -376,6 +430,7 @@ int main(void)
 		TEST(test_paths),   TEST(test_services),
 		TEST(test_issuers), TEST(test_edge),
 		TEST(test_limits),  TEST(test_limits_that_are_wrong),
+		TEST(test_bans),    TEST(test_rules),
 		TEST(test_half),    TEST(test_files),
 		TEST(test_hash),
 	};

@@ -1,81 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The lists on real maps: whose entry is whose, and all or nothing. */
-/* clang-format off */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-/* clang-format on */
+#include "tests/unit/edge/maps.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <bpf/bpf.h>
-
-#include "base/clock.h"
-#include "conf/cidr.h"
 #include "edge/limits.h"
-#include "edge/lists.h"
-
-#define ROOM 4 /* entries of each map */
-
-static struct edge edge;
-
-static int map_new(enum bpf_map_type type, uint32_t key_size, uint32_t value_size, uint32_t entries,
-		   uint32_t flags)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
-	int fd = bpf_map_create(type, "test", key_size, value_size, entries, &opts);
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static int list_new(uint32_t key_size)
-{
-	return map_new(BPF_MAP_TYPE_LPM_TRIE, key_size, sizeof(struct list_value), ROOM,
-		       BPF_F_NO_PREALLOC);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	edge = (struct edge){.name = "test0", .link = -1};
-#define EDGE_MAP(map) edge.map = -1;
-	EDGE_MAPS(EDGE_MAP)
-#undef EDGE_MAP
-	edge.allow4 = list_new(sizeof(struct prefix4));
-	edge.allow6 = list_new(sizeof(struct prefix6));
-	edge.deny4 = list_new(sizeof(struct prefix4));
-	edge.deny6 = list_new(sizeof(struct prefix6));
-	edge.tiers4 = list_new(sizeof(struct prefix4));
-	edge.tiers6 = list_new(sizeof(struct prefix6));
-	edge.state = map_new(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct state), 1, BPF_F_MMAPABLE);
-	edge.notes = map_new(BPF_MAP_TYPE_ARRAY, 4, sizeof(struct note), NOTE_MAX, 0);
-	edge.shared = mmap(NULL, sizeof(*edge.shared), PROT_READ | PROT_WRITE, MAP_SHARED,
-			   edge.state, 0);
-	assert_true(edge.shared != MAP_FAILED);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	edge_close(&edge);
-	return 0;
-}
-
-static struct conf_cidr cidr(const char *text)
-{
-	struct conf_cidr c;
-
-	assert_null(conf_cidr_parse(slice_str(text), &c));
-	return c;
-}
 
 static struct edge_batch begin(void)
 {
@@ -369,8 +296,6 @@ static void test_tiers(void **state)
 	assert_int_equal(apply_tiers(tiers, 0, NULL), 0);
 	assert_int_equal(tier_of("192.0.2.0/24"), 0);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

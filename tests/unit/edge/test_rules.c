@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules on real maps: what only says to others, whose rule is whose, where the guard is told to look. */
+#include "tests/unit/edge/maps.h"
+
+#include "edge/rules.h"
+
+static struct conf_port port(const char *text)
+{
+	struct conf_port p;
+
+	assert_null(conf_port_parse(slice_str(text), &p));
+	return p;
+}
+
+static struct edge_batch begin(void)
+{
+	struct edge_batch b;
+
+	assert_int_equal(edge_batch_begin(&b, &edge, NULL), 0);
+	return b;
+}
+
+static int end(struct edge_batch *b, int rc, struct error *err)
+{
+	if (rc == 0)
+		rc = edge_rules_prepare(b, err);
+	if (rc < 0)
+		edge_batch_abort(b);
+	else
+		edge_batch_commit(b, false);
+	assert_int_equal(edge_rules_index(&edge, NULL), 0);
+	return rc;
+}
+
+static int add(enum rule_action action, const char *prefix, const char *to, struct error *err)
+{
+	struct edge_rule rule = {cidr(prefix), port(to), action, ORIGIN_OPERATOR};
+	struct edge_batch b = begin();
+
+	return end(&b, edge_rule_add(&b, &rule, err), err);
+}
+
+static int del(const char *prefix, const char *to, struct error *err)
+{
+	struct edge_rule rule = {.cidr = cidr(prefix), .to = port(to)};
+	struct edge_batch b = begin();
+
+	return end(&b, edge_rule_del(&b, &rule, err), err);
+}
+
+/* "deny 203.0.113.7 to tcp/22*, ..."; the operator's with a star. */
+static void expect(const char *want)
+{
+	static const char *const verbs[] = {"deny", "allow", "only"};
+	struct edge_rules rules;
+	char got[512] = "";
+	size_t at = 0;
+
+	assert_int_equal(edge_rules_read(&edge, &rules, NULL), 0);
+	for (size_t i = 0; i < rules.n; i++) {
+		char text[EDGE_RULE_TEXT];
+
+		edge_rule_format(&rules.items[i], text);
+		at += (size_t)snprintf(got + at, sizeof(got) - at, "%s%s %s%s", i ? ", " : "",
+				       verbs[rules.items[i].action], text,
+				       rules.items[i].origin == ORIGIN_OPERATOR ? "*" : "");
+	}
+	free(rules.items);
+	assert_string_equal(got, want);
+}
+
+static int flags(uint32_t number)
+{
+	struct port_value value;
+
+	assert_int_equal(bpf_map_lookup_elem(edge.ports, &number, &value), 0);
+	return value.rules;
+}
+
+/* What only says to all others; -1: nothing. */
+static int others(const char *to)
+{
+	struct conf_port p = port(to);
+	struct rule_key key = {.protocol = p.protocol, .port = p.number};
+	struct rule_value value;
+
+	return bpf_map_lookup_elem(edge.rules, &key, &value) < 0 ? -1 : (int)value.action;
+}
+
+static void test_add_and_del(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_int_equal(add(RULE_DENY, "203.0.113.7", "tcp/22", NULL), 0);
+	assert_int_equal(add(RULE_ALLOW, "203.0.113.0/24", "tcp/22", NULL), 0);
+	assert_int_equal(add(RULE_DENY, "2001:db8::/32", "udp/53", NULL), 0);
+	expect("allow 203.0.113.0/24 to tcp/22*, deny 203.0.113.7 to tcp/22*, "
+	       "deny 2001:db8::/32 to udp/53*");
+	assert_int_equal(flags(22), RULES_TCP);
+	assert_int_equal(flags(53), RULES_UDP);
+	assert_int_equal(flags(80), 0);
+	assert_int_equal(edge.in_use->rule4.n, 2);
+	assert_int_equal(edge.in_use->rule4.length[0], 32);
+	assert_int_equal(edge.in_use->rule4.length[1], 24);
+	assert_int_equal(edge.in_use->rule6.length[0], 32);
+	/* The same prefix and port: another action takes the place. */
+	assert_int_equal(add(RULE_DENY, "203.0.113.0/24", "tcp/22", NULL), 0);
+	expect("deny 203.0.113.0/24 to tcp/22*, deny 203.0.113.7 to tcp/22*, "
+	       "deny 2001:db8::/32 to udp/53*");
+	assert_int_equal(del("203.0.113.7", "tcp/23", &err), -ENOENT);
+	assert_string_equal(err.text, "there is no rule for 203.0.113.7 to tcp/23 on test0");
+	assert_int_equal(del("203.0.113.7", "tcp/22", NULL), 0);
+	assert_int_equal(del("203.0.113.0/24", "tcp/22", NULL), 0);
+	assert_int_equal(flags(22), 0);
+	assert_int_equal(edge.in_use->rule4.n, 0);
+	assert_int_equal(del("2001:db8::/32", "udp/53", NULL), 0);
+	assert_int_equal(flags(53), 0);
+	assert_int_equal(edge.in_use->rule6.n, 0);
+}
+
+static void test_only(void **state)
+{
+	struct conf_port p = port("tcp/9901");
+	struct rule_key by_hand = {.protocol = p.protocol, .port = p.number};
+	struct rule_value zeros = {0};
+
+	(void)state;
+	assert_int_equal(add(RULE_ONLY, "10.0.0.0/8", "tcp/9901", NULL), 0);
+	assert_int_equal(others("tcp/9901"), RULE_ONLY);
+	assert_int_equal(others("udp/9901"), -1);
+	expect("only 10.0.0.0/8 to tcp/9901*");
+	assert_int_equal(add(RULE_ONLY, "192.0.2.1", "tcp/9901", NULL), 0);
+	assert_int_equal(del("10.0.0.0/8", "tcp/9901", NULL), 0);
+	assert_int_equal(others("tcp/9901"), RULE_ONLY);
+	/* The last only goes, and with it what it said to others: in one step, so that nobody is shut out. */
+	assert_int_equal(add(RULE_DENY, "192.0.2.1", "tcp/9901", NULL), 0);
+	assert_int_equal(others("tcp/9901"), -1);
+	/* What was made by hand stays. */
+	assert_int_equal(bpf_map_update_elem(edge.rules, &by_hand, &zeros, BPF_ANY), 0);
+	assert_int_equal(add(RULE_ONLY, "10.0.0.0/8", "tcp/9901", NULL), 0);
+	assert_int_equal(del("10.0.0.0/8", "tcp/9901", NULL), 0);
+	assert_int_equal(others("tcp/9901"), RULE_DENY);
+	expect("deny others to tcp/9901*, deny 192.0.2.1 to tcp/9901*");
+}
+
+static void test_full(void **state)
+{
+	struct error err;
+
+	(void)state;
+	for (int i = 0; i < ROOM; i++) {
+		char to[16];
+
+		snprintf(to, sizeof(to), "tcp/%d", i + 1);
+		assert_int_equal(add(RULE_DENY, "192.0.2.1", to, NULL), 0);
+	}
+	assert_int_equal(add(RULE_DENY, "192.0.2.1", "tcp/80", &err), -ENOSPC);
+	assert_string_equal(err.text, "192.0.2.1 to tcp/80: there is no room for more rules");
+	assert_int_equal(flags(80), 0);
+	assert_int_equal(flags(1), RULES_TCP);
+	/* No room for what only says to others: then there is no only either. */
+	assert_int_equal(del("192.0.2.1", "tcp/1", NULL), 0);
+	assert_int_equal(add(RULE_ONLY, "192.0.2.1", "tcp/80", &err), -ENOSPC);
+	assert_string_equal(err.text, "others to tcp/80: there is no room for more rules");
+	expect("deny 192.0.2.1 to tcp/2*, deny 192.0.2.1 to tcp/3*, deny 192.0.2.1 to tcp/4*");
+}
+
+static int follow(struct conf_rule *rules, size_t n)
+{
+	struct conf_edge conf = {.rules = rules, .n_rules = n};
+	struct edge_batch b = begin();
+
+	return end(&b, edge_rules_follow_file(&b, &conf, NULL), NULL);
+}
+
+static void test_file(void **state)
+{
+	struct conf_cidr one = cidr("192.0.2.1"), two = cidr("192.0.2.2");
+	struct conf_port ssh = port("tcp/22");
+	struct conf_rule deny = {.deny = {&one, 1}, .to = &ssh, .n_to = 1};
+	struct conf_rule only = {.only = {&two, 1}, .to = &ssh, .n_to = 1};
+
+	(void)state;
+	assert_int_equal(add(RULE_ALLOW, "192.0.2.9", "tcp/22", NULL), 0);
+	assert_int_equal(follow(&deny, 1), 0);
+	expect("deny 192.0.2.1 to tcp/22, allow 192.0.2.9 to tcp/22*");
+	assert_int_equal(follow(&only, 1), 0);
+	expect("only 192.0.2.2 to tcp/22, allow 192.0.2.9 to tcp/22*");
+	assert_int_equal(others("tcp/22"), RULE_ONLY);
+	assert_int_equal(follow(&only, 1), 0);
+	assert_int_equal(others("tcp/22"), RULE_ONLY);
+	/* The operator's stays the operator's, also where the file says something else. */
+	assert_int_equal(add(RULE_DENY, "192.0.2.2", "tcp/22", NULL), 0);
+	assert_int_equal(follow(&only, 1), 0);
+	expect("deny 192.0.2.2 to tcp/22*, allow 192.0.2.9 to tcp/22*");
+	assert_int_equal(follow(NULL, 0), 0);
+	expect("deny 192.0.2.2 to tcp/22*, allow 192.0.2.9 to tcp/22*");
+	assert_int_equal(others("tcp/22"), -1);
+}
+
+/* With room for more than the lengths that can be looked for. */
+static void test_lengths(void **state)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	struct error err;
+	char text[32];
+
+	(void)state;
+	close(edge.rules);
+	edge.rules = bpf_map_create(BPF_MAP_TYPE_HASH, "rules", sizeof(struct rule_key),
+				    sizeof(struct rule_value), 64, &opts);
+	assert_true(edge.rules >= 0);
+	for (int i = 0; i < LENGTHS_MAX; i++) {
+		snprintf(text, sizeof(text), "10.0.0.0/%d", 8 + i);
+		assert_int_equal(add(RULE_DENY, text, "tcp/22", NULL), 0);
+	}
+	assert_int_equal(add(RULE_DENY, "10.0.0.0", "tcp/80", &err), -ENOSPC);
+	assert_string_equal(err.text, "test0: the rules have prefixes of more than 7 lengths of a "
+				      "family, and no more are looked for");
+	assert_int_equal(edge.in_use->rule4.n, LENGTHS_MAX);
+	assert_int_equal(edge.in_use->rule4.length[0], 14);
+	assert_int_equal(flags(80), 0);
+	assert_int_equal(add(RULE_DENY, "2001:db8::", "tcp/80", NULL), 0);
+	assert_int_equal(flags(80), RULES_TCP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_add_and_del), TEST(test_only),    TEST(test_full),
+		TEST(test_file),	TEST(test_lengths),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

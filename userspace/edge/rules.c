@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "base/cleanup.h"
+#include "conf/cidr.h"
+#include "edge/lengths.h"
+
+#define N_PORTS 65536
+
+static union edge_key key_of(const struct edge_rule *r)
+{
+	union edge_key key = {
+		.rule.family = r->cidr.family ? edge_family(&r->cidr) : 0,
+		.rule.prefixlen = r->cidr.prefixlen,
+		.rule.protocol = r->to.protocol,
+		.rule.port = r->to.number,
+	};
+
+	memcpy(key.rule.addr, r->cidr.addr, sizeof(key.rule.addr));
+	return key;
+}
+
+static struct edge_rule rule_of(const struct rule_key *k, const struct rule_value *v)
+{
+	struct edge_rule r = {
+		.cidr = edge_cidr(k->family, k->prefixlen, k->addr),
+		.to = {k->protocol, k->port},
+		.action = v->action,
+		.origin = v->origin,
+	};
+
+	if (k->family == 0)
+		r.cidr.family = 0;
+	return r;
+}
+
+void edge_rule_format(const struct edge_rule *rule, char ret[EDGE_RULE_TEXT])
+{
+	char text[CONF_CIDR_TEXT] = "others";
+
+	if (rule->cidr.family)
+		conf_cidr_format(&rule->cidr, text);
+	snprintf(ret, EDGE_RULE_TEXT, "%s to %s/%u", text,
+		 rule->to.protocol == IPPROTO_TCP ? "tcp" : "udp", rule->to.number);
+}
+
+/* By port, then prefix: equal when the keys are. */
+static int compare(const void *a, const void *b)
+{
+	const struct edge_rule *x = a, *y = b;
+
+	if (x->to.protocol != y->to.protocol)
+		return x->to.protocol < y->to.protocol ? -1 : 1;
+	if (x->to.number != y->to.number)
+		return x->to.number < y->to.number ? -1 : 1;
+	return conf_cidr_compare(&x->cidr, &y->cidr);
+}
+
+int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
+{
+	union edge_key key = key_of(rule);
+	union edge_value value = {.rule = {.origin = rule->origin, .action = rule->action}};
+	int rc = edge_batch_put(b, b->edge->rules, &key, &value);
+	char text[EDGE_RULE_TEXT];
+
+	if (rc == 0)
+		return 0;
+	edge_rule_format(rule, text);
+	if (rc == -ENOSPC)
+		return error_set(err, ENOSPC, "%s: there is no room for more rules", text);
+	return error_sys(err, -rc, "%s: can't be added", text);
+}
+
+int edge_rule_del(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
+{
+	union edge_key key = key_of(rule);
+	int rc = edge_batch_del(b, b->edge->rules, &key);
+	char text[EDGE_RULE_TEXT];
+
+	if (rc == 0)
+		return 0;
+	edge_rule_format(rule, text);
+	if (rc == -ENOENT)
+		return error_set(err, ENOENT, "there is no rule for %s on %s", text, b->edge->name);
+	return error_sys(err, -rc, "%s: can't be removed", text);
+}
+
+/* Whose rules: those that count now, or will once the batch is committed. */
+struct reading {
+	const struct edge *edge;
+	bool next;
+	struct edge_rules rules;
+};
+
+static int append(const void *key, const void *value, void *arg)
+{
+	union edge_value v = {.rule = *(const struct rule_value *)value};
+	struct reading *r = arg;
+
+	if (!(r->next ? edge_entry_next : edge_entry_view)(r->edge, r->edge->rules, &v))
+		return 0;
+	/* Grows at powers of two. */
+	if ((r->rules.n & (r->rules.n - 1)) == 0) {
+		size_t n = r->rules.n ? r->rules.n * 2 : 1;
+		void *grown = reallocarray(r->rules.items, n, sizeof(*r->rules.items));
+
+		if (!grown)
+			return -ENOMEM;
+		r->rules.items = grown;
+	}
+	r->rules.items[r->rules.n++] = rule_of(key, &v.rule);
+	return 0;
+}
+
+static int read_rules(const struct edge *e, bool next, struct edge_rules *ret, struct error *err)
+{
+	struct reading r = {.edge = e, .next = next};
+	int rc = edge_hash_each(e->rules, sizeof(struct rule_key), sizeof(struct rule_value),
+				append, &r);
+
+	if (rc < 0) {
+		free(r.rules.items);
+		return error_sys(err, -rc, "%s: the rules can't be read", e->name);
+	}
+	if (r.rules.n)
+		qsort(r.rules.items, r.rules.n, sizeof(*r.rules.items), compare);
+	*ret = r.rules;
+	return 0;
+}
+
+/* What stands for "only"; by hand, that is by bpftool, one is made as deny. */
+static bool is_marker(const struct edge_rule *r)
+{
+	return r->cidr.family == 0 && r->action == RULE_ONLY;
+}
+
+int edge_rules_read(const struct edge *e, struct edge_rules *ret, struct error *err)
+{
+	struct edge_rules all = {0};
+	int rc = read_rules(e, false, &all, err);
+	size_t n = 0;
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < all.n; i++)
+		if (!is_marker(&all.items[i]))
+			all.items[n++] = all.items[i];
+	all.n = n;
+	*ret = all;
+	return 0;
+}
+
+/* Stage one entry of the file. */
+static int follow_one(struct edge_batch *b, const struct edge_rules *old, bool *named,
+		      const struct edge_rule *rule, struct error *err)
+{
+	const struct edge_rule *there =
+		old->n ? bsearch(rule, old->items, old->n, sizeof(*rule), compare) : NULL;
+
+	if (!there)
+		return edge_rule_add(b, rule, err);
+	named[there - old->items] = true;
+	/* The operator's stays the operator's. */
+	if (there->origin == ORIGIN_OPERATOR || there->action == rule->action)
+		return 0;
+	return edge_rule_add(b, rule, err);
+}
+
+static int follow_rule(struct edge_batch *b, const struct edge_rules *old, bool *named,
+		       const struct conf_rule *conf, struct error *err)
+{
+	const struct {
+		const struct conf_cidrs *cidrs;
+		enum rule_action action;
+	} parts[] = {
+		{&conf->deny, RULE_DENY}, {&conf->allow, RULE_ALLOW}, {&conf->only, RULE_ONLY}};
+	int rc = 0;
+
+	for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
+		for (size_t i = 0; i < parts[p].cidrs->n; i++)
+			for (size_t to = 0; rc == 0 && to < conf->n_to; to++) {
+				struct edge_rule rule = {parts[p].cidrs->items[i], conf->to[to],
+							 parts[p].action, ORIGIN_FILE};
+
+				rc = follow_one(b, old, named, &rule, err);
+			}
+	return rc;
+}
+
+int edge_rules_follow_file(struct edge_batch *b, const struct conf_edge *conf, struct error *err)
+{
+	_cleanup_(edge_rules_fini) struct edge_rules old = {0};
+	_cleanup_free_ bool *named = NULL;
+	int rc = edge_rules_read(b->edge, &old, err);
+
+	if (rc < 0)
+		return rc;
+	named = calloc(old.n + 1, sizeof(*named));
+	if (!named)
+		return error_sys(err, ENOMEM, "%s: rules", b->edge->name);
+	for (size_t i = 0; rc == 0 && i < conf->n_rules; i++)
+		rc = follow_rule(b, &old, named, &conf->rules[i], err);
+	for (size_t i = 0; rc == 0 && i < old.n; i++)
+		if (old.items[i].origin == ORIGIN_FILE && !named[i])
+			rc = edge_rule_del(b, &old.items[i], err);
+	return rc;
+}
+
+/* Of the sorted rules from here on, those of one port. */
+static size_t same_port(const struct edge_rules *rules, size_t from)
+{
+	const struct conf_port *to = &rules->items[from].to;
+	size_t i = from;
+
+	while (i < rules->n && rules->items[i].to.protocol == to->protocol &&
+	       rules->items[i].to.number == to->number)
+		i++;
+	return i;
+}
+
+/* One port's rules as they will be: whether its marker is missing, or has no reason any more. */
+static int mark(struct edge_batch *b, const struct edge_rule *rules, size_t n, struct error *err)
+{
+	struct edge_rule marker = {.to = rules->to, .action = RULE_ONLY, .origin = ORIGIN_FILE};
+	const struct edge_rule *there = NULL;
+	bool only = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (rules[i].cidr.family == 0) {
+			there = &rules[i];
+		} else if (rules[i].action == RULE_ONLY) {
+			only = true;
+			if (rules[i].origin == ORIGIN_OPERATOR)
+				marker.origin = ORIGIN_OPERATOR;
+		}
+	}
+	if (there && !is_marker(there))
+		return 0; /* made by hand, and says the same */
+	if (only && (!there || there->origin != marker.origin))
+		return edge_rule_add(b, &marker, err);
+	return !only && there ? edge_rule_del(b, &marker, err) : 0;
+}
+
+int edge_rules_prepare(struct edge_batch *b, struct error *err)
+{
+	_cleanup_(edge_rules_fini) struct edge_rules next = {0};
+	int rc = read_rules(b->edge, true, &next, err);
+
+	for (size_t i = 0, end; rc == 0 && i < next.n; i = end) {
+		end = same_port(&next, i);
+		rc = mark(b, &next.items[i], end - i, err);
+	}
+	return rc == 0 ? edge_rules_index(b->edge, err) : rc;
+}
+
+struct index {
+	struct prefix_lengths in_use[2];
+	uint8_t *rules; /* enum port_rules, a port each */
+	size_t n;
+};
+
+/* Whatever its stage is. */
+static int index_one(const void *key, const void *value __attribute__((unused)), void *arg)
+{
+	const struct rule_key *k = key;
+	struct index *index = arg;
+
+	index->n++;
+	index->rules[k->port] |= k->protocol == IPPROTO_TCP ? RULES_TCP : RULES_UDP;
+	return k->family ? edge_lengths_add(&index->in_use[k->family == 6], k->prefixlen) : 0;
+}
+
+static int store_ports(const struct edge *e, const uint8_t *rules)
+{
+	_cleanup_free_ struct port_value *values = calloc(N_PORTS, sizeof(*values));
+	_cleanup_free_ uint32_t *keys = calloc(N_PORTS, sizeof(*keys));
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	uint32_t n = N_PORTS, next;
+	int rc;
+
+	if (!values || !keys)
+		return -ENOMEM;
+	rc = bpf_map_lookup_batch(e->ports, NULL, &next, keys, values, &n, &opts);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	for (uint32_t i = 0; i < n; i++) {
+		if (values[i].rules == rules[keys[i] % N_PORTS])
+			continue;
+		values[i].rules = (enum port_rules)rules[keys[i] % N_PORTS];
+		rc = bpf_map_update_elem(e->ports, &keys[i], &values[i], BPF_ANY);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int edge_rules_index(const struct edge *e, struct error *err)
+{
+	_cleanup_free_ uint8_t *rules = calloc(N_PORTS, sizeof(*rules));
+	struct index index = {.rules = rules};
+	int rc = rules ? edge_hash_each(e->rules, sizeof(struct rule_key),
+					sizeof(struct rule_value), index_one, &index)
+		       : -ENOMEM;
+
+	if (rc == -ENOSPC)
+		return error_set(err, ENOSPC,
+				 "%s: the rules have prefixes of more than %d lengths of a family, "
+				 "and no more are looked for",
+				 e->name, LENGTHS_MAX);
+	if (rc == 0 && (index.n || e->in_use->rule4.n || e->in_use->rule6.n))
+		rc = store_ports(e, rules);
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: rules", e->name);
+	edge_lengths_store(&e->in_use->rule4, index.in_use[0]);
+	edge_lengths_store(&e->in_use->rule6, index.in_use[1]);
+	return 0;
+}
