@@ -117,7 +117,8 @@ class Tour:
         for address in (CLIENT, DENIED, FLOODER):
             command("ip", "-n", CLIENT_NS, "addr", "add", f"{address}/24", "dev", CLIENT_IF)
         # Cookies whenever the guard asks for them; in this namespace only.
-        command(*inside(GATEWAY_NS, "sysctl", "-qw", "net.ipv4.tcp_syncookies=2"))
+        command(*inside(GATEWAY_NS, "sysctl", "-qw", "net.ipv4.tcp_syncookies=2",
+                        "net.ipv4.tcp_timestamps=2"))
         for ns, interface in ((GATEWAY_NS, GATEWAY_IF), (CLIENT_NS, CLIENT_IF)):
             command("ip", "-n", ns, "link", "set", interface, "up")
         # A veth sees what its peer's XDP program sends back only when it has a program itself.
