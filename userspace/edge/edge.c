@@ -209,7 +209,7 @@ static int prepare(struct edge_batch *b, const struct config *cfg, struct error 
 int edge_apply(const struct edge *e, const struct config *cfg, const struct edge_feeds *feeds,
 	       struct error *err)
 {
-	struct edge_feeds_ready ready;
+	struct edge_feeds_ready ready = {0};
 	struct edge_batch b;
 	int rc = edge_batch_begin(&b, e, err);
 

@@ -288,7 +288,7 @@ void edge_feeds_abort(const struct edge *e, const struct edge_feeds_ready *ready
 
 int edge_feeds_replace(const struct edge *e, const struct edge_feeds *f, struct error *err)
 {
-	struct edge_feeds_ready ready;
+	struct edge_feeds_ready ready = {0};
 	int rc = edge_feeds_prepare(e, f, e->shared->generation, &ready, err);
 
 	if (rc == 0)

@@ -370,6 +370,48 @@ static void test_rules(void **state)
 	    "tcp/23\n");
 }
 
+static void test_feeds(void **state)
+{
+	const struct conf_feed *f;
+
+	(void)state;
+	good(MINIMAL "edge:\n  deny: [10.0.0.0/8, {file: lists/drop.netset}, {file: /a/b, "
+		     "name: c},\n"
+		     "    {mmdb: x.mmdb, countries: [DE, FR], asns: [64496]}]\n");
+	assert_int_equal(cfg->edge.deny.n, 1);
+	assert_int_equal(cfg->edge.n_deny_feeds, 3);
+	assert_int_equal(cfg->edge.feeds.memory, 256 << 20);
+	f = cfg->edge.deny_feeds;
+	assert_string_equal(f[0].path, "dir/lists/drop.netset");
+	assert_true(slice_eq(f[0].name, SLICE("drop")));
+	assert_string_equal(f[1].path, "/a/b");
+	assert_true(slice_eq(f[1].name, SLICE("c")));
+	assert_true(slice_eq(f[2].name, SLICE("x")));
+	assert_int_equal(f[2].n_countries, 2);
+	assert_int_equal(f[2].asns[0], 64496);
+}
+
+static void test_feeds_that_are_wrong(void **state)
+{
+	(void)state;
+	bad(MINIMAL "edge: {deny: [{name: a}, {file: b, mmdb: c}]}\n",
+	    "dir/f:4:15: edge.deny[0]: a feed has a file or an mmdb\n"
+	    "dir/f:4:26: edge.deny[1]: a feed has a file or an mmdb\n");
+	bad(MINIMAL "edge: {deny: [{file: a, asns: [1]}, {mmdb: b}, {file: x/a.txt}]}\n",
+	    "dir/f:4:15: edge.deny[0]: countries and asns are of an mmdb\n"
+	    "dir/f:4:37: edge.deny[1]: an mmdb needs countries or asns\n"
+	    "dir/f:4:48: edge.deny[2]: there is another feed 'a': give it a name\n");
+	bad(MINIMAL "edge: {deny: [{mmdb: a, countries: [de, DE], asns: [0]}, {file: 'a b'}]}\n",
+	    "dir/f:4:37: edge.deny[0].countries[0]: a country is two capital letters, DE "
+	    "for "
+	    "instance\n"
+	    "dir/f:4:53: edge.deny[0].asns[0]: an autonomous system is a number from 1 to "
+	    "4294967295\n"
+	    "dir/f:4:58: edge.deny[1]: 'a b' can't be a feed's name: up to 31 visible "
+	    "ASCII "
+	    "characters\n");
+}
+
 /* What could be read is returned for further checks, but not after an error of syntax. */
 static void test_half(void **state)
 {
@@ -429,6 +471,7 @@ int main(void)
 		TEST(test_names),   TEST(test_listeners),
 		TEST(test_paths),   TEST(test_services),
 		TEST(test_issuers), TEST(test_edge),
+		TEST(test_feeds),   TEST(test_feeds_that_are_wrong),
 		TEST(test_limits),  TEST(test_limits_that_are_wrong),
 		TEST(test_bans),    TEST(test_rules),
 		TEST(test_half),    TEST(test_files),
