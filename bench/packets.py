@@ -22,8 +22,8 @@ AIMS = [
     ("verified source, limited", lambda hand, feed: not hand, NS, 120),
     ("spoofed flood", lambda hand, feed: not hand, NS, 150),
     ("spoofed flood", lambda hand, feed: True, LOST, 0),
-    ("SYN cookie, IPv4", lambda hand, feed: not hand, BARE, 1.3),
-    ("SYN cookie, IPv6", lambda hand, feed: not hand, BARE, 1.3),
+    ("SYN cookie, IPv4", lambda hand, feed: not hand and not feed, BARE, 1.3),
+    ("SYN cookie, IPv6", lambda hand, feed: not hand and not feed, BARE, 1.3),
 ]
 
 
