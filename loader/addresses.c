@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loader/addresses.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "conf/cidr.h"
+#include "edge/netset.h"
 
 static int append(struct addresses *a, const struct conf_cidr *cidr)
 {
@@ -33,13 +35,28 @@ static int add(struct addresses *a, struct slice text, struct error *err)
 	return append(a, &cidr) < 0 ? error_sys(err, ENOMEM, "addresses") : 0;
 }
 
-/* An address or prefix a line; what follows '#' or ';' is a comment. */
+static int add_entry(struct addresses *a, const struct feed_entry *entry)
+{
+	struct conf_cidr cidr = {
+		.family = entry->family == 4 ? AF_INET : AF_INET6,
+		.prefixlen = entry->len,
+	};
+	uint64_t half[2] = {htobe64(entry->hi), htobe64(entry->lo)};
+
+	memcpy(cidr.addr, half, sizeof(cidr.addr));
+	return append(a, &cidr);
+}
+
+/* As in a feed: an address, a prefix or a range, and comments. */
 static int add_line(struct slice line, void *arg, struct error *err)
 {
-	struct slice text = slice_first(line, slice_index(line, '#'));
+	_cleanup_(feed_entries_fini) struct feed_entries entries = {0};
+	int rc = netset_line(line, 0, &entries, err);
 
-	text = slice_trim(slice_first(text, slice_index(text, ';')));
-	return text.len ? add(arg, text, err) : 0;
+	for (size_t i = 0; rc == 0 && i < entries.n; i++)
+		if (add_entry(arg, &entries.items[i]) < 0)
+			rc = error_sys(err, ENOMEM, "addresses");
+	return rc;
 }
 
 int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),

@@ -77,6 +77,10 @@ def test_files_and_standard_input(bed):
     bed.sluice("deny", "flush", *here)
     bed.sluice("deny", "add", "198.51.100.1", "--file", "-", *here, input=exported)
     assert prefixes(bed) == ["192.0.2.0/24", "198.51.100.1", "2001:db8::/32", "203.0.113.7"]
+    file.write_text("198.51.100.7 - 198.51.100.9 # a range\n")
+    bed.sluice("deny", "add", "--file", file, *here)
+    assert prefixes(bed, "198.51.100.0/24") == ["198.51.100.1", "198.51.100.7", "198.51.100.8/31"]
+    bed.sluice("deny", "del", "--file", file, *here)
     file.write_text("192.0.2.0/24\n203.0.113.999\n")
     r = bed.sluice("deny", "del", "--file", file, *here, check=False)
     assert r.returncode == 2 and f"{file}:2: '203.0.113.999' is not an address or prefix" in r.stderr

@@ -103,24 +103,29 @@ static const char *parse_entry(struct slice text, uint8_t set, struct feed_entri
 	return why;
 }
 
+int netset_line(struct slice line, uint8_t set, struct feed_entries *out, struct error *err)
+{
+	struct slice entry = without_comment(line);
+	const char *why;
+	int rc = 0;
+
+	if (entry.len == 0)
+		return 0;
+	why = parse_entry(entry, set, out, &rc);
+	if (why)
+		return error_set(err, EINVAL, "'%.*s' %s",
+				 (int)(entry.len < 64 ? entry.len : 64), entry.ptr, why);
+	return rc < 0 ? error_sys(err, -rc, "addresses") : 0;
+}
+
 int netset_parse(struct slice text, uint8_t set, struct feed_entries *out, struct error *err)
 {
-	unsigned int line = 0;
+	int rc = 0;
 
-	while (text.len) {
-		struct slice entry = without_comment(slice_cut(&text, '\n'));
-		const char *why;
-		int rc = 0;
-
-		line++;
-		if (entry.len == 0)
-			continue;
-		why = parse_entry(entry, set, out, &rc);
-		if (why)
-			return error_set(err, EINVAL, "%u: '%.*s' %s", line,
-					 (int)(entry.len < 64 ? entry.len : 64), entry.ptr, why);
+	for (unsigned int line = 1; rc == 0 && text.len; line++) {
+		rc = netset_line(slice_cut(&text, '\n'), set, out, err);
 		if (rc < 0)
-			return error_sys(err, -rc, "%u", line);
+			error_prefix(err, "%u", line);
 	}
-	return 0;
+	return rc;
 }

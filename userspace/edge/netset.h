@@ -11,6 +11,12 @@
 #include "edge/feed.h"
 
 /*
+ * Append the entries of a line, none where it is empty, to those of *out, as the set. -EINVAL: it is no entry, -ENOMEM; *out is
+ * sound, and may have some of them.
+ */
+int netset_line(struct slice line, uint8_t set, struct feed_entries *out, struct error *err);
+
+/*
  * Append the entries of a text to those of *out, as the set. On failure *out has some of them and the error's text begins with
  * the line's number: "12: why". -EINVAL: what is no entry; -ENOMEM.
  */
