@@ -240,12 +240,31 @@ static void test_frames_of_other_lengths(void **state)
 	close(fd);
 }
 
+/* ECN is not agreed on: the answer has no ECE, and its timestamp not the bit that would say so. */
+static void test_ecn_is_declined(void **state)
+{
+	const struct offer *o = &offers[0];
+	struct frame f;
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+
+	(void)state;
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){
+		.syn_mode = SYN_ALWAYS, .cookie_options = ALL, .cookie_wscale = OURS});
+	syn_frame(&f, AF_INET, 0, port, F_SYN | 0xc0, 1000, 0, o->bytes, o->len);
+	check_answer(&f, o, AF_INET, ALL);
+	close(fd);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		GUARD_TEST(test_offers),
 		GUARD_TEST(test_timestamps_are_never_in_the_future),
 		GUARD_TEST(test_frames_of_other_lengths),
+		GUARD_TEST(test_ecn_is_declined),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);
