@@ -82,6 +82,7 @@ static void print_tiers(const struct edge *e, const struct policy *policy)
 void limits_print(const struct edge *e, const struct policy *policy)
 {
 	uint64_t tallies[TALLY_COUNT];
+	size_t verified;
 
 	if (policy->mode == GUARD_SHADOW)
 		printf("  mode        shadow: everything passes\n");
@@ -89,10 +90,12 @@ void limits_print(const struct edge *e, const struct policy *policy)
 		printf("  per source  no limits\n");
 	print_limits("per port", policy->port, NULL);
 	print_tiers(e, policy);
-	if (policy->metered && edge_tallies(e, tallies, NULL) == 0)
-		printf("  verified    %" PRIu64 " sources, %" PRIu64
-		       " packets of others without room\n",
-		       tallies[TALLY_VERIFIED], tallies[TALLY_VERIFIED_REFUSED]);
+	if (policy->metered && edge_tallies(e, tallies, NULL) == 0 &&
+	    edge_verified_count(e, &verified, NULL) == 0)
+		printf("  verified    %zu of at most %zu sources; packets of others refused a "
+		       "place: "
+		       "%" PRIu64 "\n",
+		       verified, EDGE_VERIFIED_PLACES, tallies[TALLY_VERIFIED_REFUSED]);
 }
 
 static json_t *to_json(const struct limit *limits)
@@ -128,8 +131,10 @@ static json_t *tiers_json(const struct edge *e, const struct policy *policy)
 void limits_json(const struct edge *e, const struct policy *policy, json_t *into)
 {
 	uint64_t tallies[TALLY_COUNT] = {0};
+	size_t verified = 0;
 
 	edge_tallies(e, tallies, NULL);
+	edge_verified_count(e, &verified, NULL);
 	json_object_set_new(into, "shadow", json_boolean(policy->mode == GUARD_SHADOW));
 	json_object_set_new(
 		into, "ipv6_prefix",
@@ -140,6 +145,8 @@ void limits_json(const struct edge *e, const struct policy *policy, json_t *into
 				      to_json(policy->port)));
 	json_object_set_new(into, "tiers", tiers_json(e, policy));
 	json_object_set_new(into, "verified",
-			    json_pack("{s:I, s:I}", "sources", (json_int_t)tallies[TALLY_VERIFIED],
-				      "refused", (json_int_t)tallies[TALLY_VERIFIED_REFUSED]));
+			    json_pack("{s:I, s:I, s:I, s:I}", "sources", (json_int_t)verified,
+				      "places", (json_int_t)EDGE_VERIFIED_PLACES, "ever",
+				      (json_int_t)tallies[TALLY_VERIFIED], "refused",
+				      (json_int_t)tallies[TALLY_VERIFIED_REFUSED]));
 }

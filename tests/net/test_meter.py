@@ -84,7 +84,7 @@ def test_connections_keep_going_under_a_flood(lines, address, kind):
         assert p.poll() is None, "the flood went on all the time"
         reasons = bed.reasons()
         assert reasons["limited_port"] > 2000 and reasons["limited"] == 0
-        assert status(bed)["verified"] == {"sources": 1, "refused": 0}
+        assert status(bed)["verified"] == {"sources": 1, "places": 65536, "ever": 1, "refused": 0}
     finally:
         early.kill()
         early.communicate()
@@ -151,7 +151,7 @@ def test_status_shows_limits(bed):
     text = bed.sluice("status", "--interface", bed.interface).stdout
     for line in ("  per source  packets 1000/s, burst 50", "  per port    syns 20000/s, burst 40000",
                  "  tier        partners, prefixes: 2", "              packets without limit",
-                 "  verified    0 sources"):
+                 "  verified    0 of at most 65536 sources"):
         assert line in text, text
 
 

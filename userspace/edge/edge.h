@@ -35,8 +35,8 @@ struct edge_feeds;
 	MAP(notes)                                                                                 \
 	MAP(counters)                                                                              \
 	MAP(tallies)                                                                               \
-	MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets) MAP(set_hits)              \
-		MAP(feed_state) MAP(feeds)
+	MAP(verified) MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets)              \
+		MAP(set_hits) MAP(feed_state) MAP(feeds)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {

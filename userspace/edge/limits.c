@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -118,4 +119,20 @@ uint64_t edge_limit_rate(unsigned int class, const struct limit *limit)
 uint64_t edge_limit_burst(unsigned int class, const struct limit *limit)
 {
 	return limit->burst * unit_of(class);
+}
+
+int edge_verified_count(const struct edge *e, size_t *ret, struct error *err)
+{
+	const size_t size = EDGE_VERIFIED_PLACES * sizeof(struct verified);
+	const struct verified *places = mmap(NULL, size, PROT_READ, MAP_SHARED, e->verified, 0);
+	uint64_t now = clock_mono();
+	size_t n = 0;
+
+	if (places == MAP_FAILED)
+		return error_sys(err, errno, "%s: verified", e->name);
+	for (size_t i = 0; i < EDGE_VERIFIED_PLACES; i++)
+		n += places[i].idle_at > now;
+	munmap((void *)places, size);
+	*ret = n;
+	return 0;
 }

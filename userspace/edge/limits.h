@@ -18,4 +18,8 @@ const char *edge_limit_name(unsigned int class);
 uint64_t edge_limit_rate(unsigned int class, const struct limit *limit);
 uint64_t edge_limit_burst(unsigned int class, const struct limit *limit);
 
+/* How many sources hold a place of their own now, of EDGE_VERIFIED_PLACES. */
+#define EDGE_VERIFIED_PLACES ((size_t)VERIFIED_SETS * VERIFIED_WAYS)
+int edge_verified_count(const struct edge *e, size_t *ret, struct error *err);
+
 #endif
