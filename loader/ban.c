@@ -176,6 +176,23 @@ static void report(struct call *c, const struct edge *e, const char *verb, const
 	json_array_append_new(c->json, json_pack("{s:s, s:o}", "interface", e->name, verb, array));
 }
 
+/* Let it count everywhere. Ends the changes. */
+static int commit(struct call *c, struct done *all, size_t n)
+{
+	struct edge_batch *batches = calloc(n + 1, sizeof(*batches));
+	int rc;
+
+	for (size_t i = 0; batches && i < n; i++) {
+		batches[i] = all[i].bans.batch;
+		all[i].bans.batch = (struct edge_batch){0};
+		edge_entries_fini(&all[i].bans.never);
+	}
+	rc = batches ? edge_batch_commit_all(batches, n, false, &c->err)
+		     : error_sys(&c->err, ENOMEM, "bans");
+	free(batches);
+	return rc;
+}
+
 /* Stage it everywhere, then let it count everywhere: a failure leaves all as it was. */
 static int run_change(struct call *c, const struct change *change)
 {
@@ -189,13 +206,12 @@ static int run_change(struct call *c, const struct change *change)
 			break;
 		rc = change->stage(c, &all[begun++]);
 	}
+	if (rc == 0)
+		rc = commit(c, all, begun);
 	for (size_t i = 0; i < begun; i++) {
-		if (rc < 0) {
-			edge_bans_abort(&all[i].bans);
-		} else {
-			edge_bans_commit(&all[i].bans);
+		edge_bans_abort(&all[i].bans); /* nothing to do after a commit */
+		if (rc == 0)
 			report(c, &c->edges.items[i], change->done, &all[i]);
-		}
 		free(all[i].added);
 	}
 	free(all);

@@ -38,9 +38,12 @@ struct each {
 static int count_and_call(const char *name, void *arg)
 {
 	struct each *e = arg;
+	int rc = e->fn(name, e->arg);
 
+	if (rc == -ENOENT)
+		return 0; /* detached since it was listed */
 	e->n++;
-	return e->fn(name, e->arg);
+	return rc;
 }
 
 int command_each(const struct options *o, int (*fn)(const char *name, void *arg), void *arg,

@@ -24,8 +24,6 @@ static const char *const mode_names[] = {"unknown", "native", "generic"};
 static const char *const syn_names[] = {"off", "auto", "always"};
 
 struct visit {
-	const struct config *cfg;
-	const struct edge_feeds *feeds;
 	struct error err;
 	json_t *json; /* NULL: text */
 	bool whole;   /* sluice status: with what there is in the kernel */
@@ -83,72 +81,48 @@ static int load_feeds(const struct config *cfg, struct edge_feeds *ret, struct e
 	return rc;
 }
 
-static void interface_name(const struct options *o, const struct config *cfg, size_t i,
-			   char ret[IF_NAMESIZE])
-{
-	if (o->interface)
-		snprintf(ret, IF_NAMESIZE, "%s", o->interface);
-	else
-		snprintf(ret, IF_NAMESIZE, "%.*s", SLICE_FMT(cfg->edge.interfaces[i].name));
-}
-
-/* --interface and --mode, or what the file says. */
-static int attach_one(const struct options *o, const struct config *cfg,
-		      const struct edge_feeds *feeds, size_t i, struct error *err)
-{
-	enum conf_xdp_mode mode = o->mode;
-	char name[IF_NAMESIZE];
-
-	if (!o->mode_given && !o->interface)
-		mode = cfg->edge.interfaces[i].mode;
-	interface_name(o, cfg, i, name);
-	return edge_attach(name, mode, cfg, feeds, err);
-}
-
 struct names {
-	char names[64][IF_NAMESIZE];
+	char (*items)[IF_NAMESIZE];
 	size_t n;
 };
 
 static int collect(const char *name, void *arg)
 {
 	struct names *d = arg;
+	void *grown = reallocarray(d->items, d->n + 1, sizeof(*d->items));
 
-	if (d->n < 64)
-		snprintf(d->names[d->n++], IF_NAMESIZE, "%s", name);
+	if (!grown)
+		return -ENOMEM;
+	d->items = grown;
+	snprintf(d->items[d->n++], IF_NAMESIZE, "%s", name);
 	return 0;
+}
+
+/* The lock, and the interfaces that the command is about. */
+static int begin(const struct options *o, struct visit *v, int *ret_lock, struct names *ret)
+{
+	int rc;
+
+	*ret_lock = edge_lock(&v->err);
+	if (*ret_lock < 0)
+		return *ret_lock;
+	rc = command_each(o, collect, ret, &v->err);
+	return rc == -ENOMEM ? error_sys(&v->err, ENOMEM, "interfaces") : rc;
 }
 
 enum status cmd_detach(const struct options *o)
 {
 	struct visit v = {.json = o->json ? json_array() : NULL};
 	_cleanup_close_ int lock = -1;
-	struct names d = {.n = 0};
-	int rc;
+	struct names d = {0};
+	int rc = begin(o, &v, &lock, &d);
 
-	lock = edge_lock(&v.err);
-	rc = lock < 0 ? lock : command_each(o, collect, &d, &v.err);
-	for (size_t i = 0; rc == 0 && i < d.n; i++) {
-		rc = edge_detach(d.names[i], &v.err);
-		if (rc == 0)
-			did(&v, d.names[i], "detached");
-	}
-	return finish(&v, rc);
-}
-
-static int apply(const char *name, void *arg)
-{
-	struct visit *v = arg;
-	struct edge e;
-	int rc = edge_open(name, &e, &v->err);
-
-	if (rc < 0)
-		return rc;
-	rc = edge_apply(&e, v->cfg, v->feeds, &v->err);
-	edge_close(&e);
 	if (rc == 0)
-		did(v, name, "applied");
-	return rc;
+		rc = edge_detach(d.items, d.n, &v.err);
+	for (size_t i = 0; rc == 0 && i < d.n; i++)
+		did(&v, d.items[i], "detached");
+	free(d.items);
+	return finish(&v, rc);
 }
 
 static void print_warning(const char *text)
@@ -161,6 +135,7 @@ enum status cmd_apply(const struct options *o)
 	_cleanup_(config_freep) struct config *cfg = NULL;
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	_cleanup_close_ int lock = -1;
+	struct edges edges = {0};
 	struct visit v = {0};
 	int rc;
 
@@ -168,31 +143,36 @@ enum status cmd_apply(const struct options *o)
 		return STATUS_FAILED;
 	if (load_feeds(cfg, &feeds, &v.err) < 0)
 		return command_fail(&v.err);
-	v.cfg = cfg;
-	v.feeds = &feeds;
 	v.json = o->json ? json_array() : NULL;
 	lock = edge_lock(&v.err);
 	rc = lock < 0 ? lock : edge_sysctl_check(&cfg->edge, false, print_warning, &v.err);
 	if (rc == 0)
-		rc = command_each(o, apply, &v, &v.err);
+		rc = command_open(o, &edges, &v.err);
+	if (rc == 0)
+		rc = edge_apply(edges.items, edges.n, cfg, &feeds, &v.err);
+	for (size_t i = 0; rc == 0 && i < edges.n; i++)
+		did(&v, edges.items[i].name, "applied");
+	edges_fini(&edges);
 	return finish(&v, rc);
 }
 
 enum status cmd_upgrade(const struct options *o)
 {
 	struct visit v = {.json = o->json ? json_array() : NULL};
+	_cleanup_free_ bool *changed = NULL;
 	_cleanup_close_ int lock = -1;
-	struct names d = {.n = 0};
-	int rc;
+	struct names d = {0};
+	int rc = begin(o, &v, &lock, &d);
 
-	lock = edge_lock(&v.err);
-	rc = lock < 0 ? lock : command_each(o, collect, &d, &v.err);
-	for (size_t i = 0; rc >= 0 && i < d.n; i++) {
-		rc = edge_upgrade(d.names[i], &v.err);
-		if (rc >= 0)
-			did(&v, d.names[i], rc ? "upgraded" : "unchanged");
+	if (rc == 0) {
+		changed = calloc(d.n, sizeof(*changed));
+		rc = changed ? edge_upgrade(d.items, d.n, changed, &v.err)
+			     : error_sys(&v.err, ENOMEM, "interfaces");
 	}
-	return finish(&v, rc < 0 ? rc : 0);
+	for (size_t i = 0; rc == 0 && i < d.n; i++)
+		did(&v, d.items[i], changed[i] ? "upgraded" : "unchanged");
+	free(d.items);
+	return finish(&v, rc);
 }
 
 static size_t count(const struct edge *e, enum edge_list list)
@@ -308,44 +288,60 @@ enum status cmd_status(const struct options *o)
 	return finish(&v, command_each(o, show, &v, &v.err));
 }
 
+/* --interface and --mode, or what the file says. */
+static struct edge_attachment *what_to_attach(const struct options *o, const struct conf_edge *conf,
+					      size_t *ret_n)
+{
+	size_t n = o->interface ? 1 : conf->n_interfaces;
+	struct edge_attachment *a = calloc(n + 1, sizeof(*a));
+
+	for (size_t i = 0; a && i < n; i++) {
+		a[i].mode = o->mode_given || o->interface ? o->mode : conf->interfaces[i].mode;
+		if (o->interface)
+			snprintf(a[i].name, IF_NAMESIZE, "%s", o->interface);
+		else
+			snprintf(a[i].name, IF_NAMESIZE, "%.*s",
+				 SLICE_FMT(conf->interfaces[i].name));
+	}
+	*ret_n = n;
+	return a;
+}
+
+static int attach(const struct options *o, const struct config *cfg,
+		  const struct edge_attachment *a, size_t n, int *ret_lock, struct error *err)
+{
+	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
+	int rc;
+
+	if (n == 0)
+		return error_set(err, EINVAL,
+				 "%s names no interface: --interface IF, or edge.interfaces",
+				 o->file);
+	rc = load_feeds(cfg, &feeds, err);
+	if (rc < 0)
+		return rc;
+	*ret_lock = edge_lock(err);
+	if (*ret_lock < 0)
+		return *ret_lock;
+	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, print_warning, err);
+	return rc < 0 ? rc : edge_attach(a, n, cfg, &feeds, err);
+}
+
 enum status cmd_attach(const struct options *o)
 {
 	_cleanup_(config_freep) struct config *cfg = NULL;
-	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
+	_cleanup_free_ struct edge_attachment *a = NULL;
 	_cleanup_close_ int lock = -1;
 	struct visit v = {0};
-	char name[IF_NAMESIZE];
-	size_t n, done;
-	int rc = 0;
+	size_t n;
+	int rc;
 
 	if (load(o->file, &cfg) < 0)
 		return STATUS_FAILED;
-	n = o->interface ? 1 : cfg->edge.n_interfaces;
-	if (n == 0) {
-		error_set(&v.err, EINVAL,
-			  "%s names no interface: --interface IF, or edge.interfaces", o->file);
-		return command_fail(&v.err);
-	}
-	if (load_feeds(cfg, &feeds, &v.err) < 0)
-		return command_fail(&v.err);
-	lock = edge_lock(&v.err);
-	if (lock < 0)
-		return command_fail(&v.err);
-	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, print_warning, &v.err);
-	if (rc < 0)
-		return command_fail(&v.err);
-	for (done = 0; done < n && rc == 0; done++)
-		rc = attach_one(o, cfg, &feeds, done, &v.err);
-	for (size_t i = 0; rc < 0 && i + 1 < done; i++) {
-		interface_name(o, cfg, i, name);
-		edge_detach(name, NULL); /* all or none */
-	}
-	if (rc < 0)
-		return command_fail(&v.err);
+	a = what_to_attach(o, &cfg->edge, &n);
+	rc = a ? attach(o, cfg, a, n, &lock, &v.err) : error_sys(&v.err, ENOMEM, "interfaces");
 	v.json = o->json ? json_array() : NULL;
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		interface_name(o, cfg, i, name);
-		rc = show(name, &v);
-	}
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = show(a[i].name, &v);
 	return finish(&v, rc);
 }

@@ -83,7 +83,8 @@ static void report(struct call *c, const struct edge *e, const char *done, size_
 static int run_change(struct call *c, const struct change *change)
 {
 	struct edge_batch *batches = calloc(c->edges.n + 1, sizeof(*batches));
-	int rc = batches ? 0 : error_sys(&c->err, ENOMEM, "lists");
+	size_t *sizes = calloc(c->edges.n + 1, sizeof(*sizes));
+	int rc = batches && sizes ? 0 : error_sys(&c->err, ENOMEM, "lists");
 	size_t begun = 0;
 
 	while (rc == 0 && begun < c->edges.n) {
@@ -97,17 +98,17 @@ static int run_change(struct call *c, const struct change *change)
 		begun++;
 		rc = change->stage(c, b);
 	}
-	for (size_t i = 0; i < begun; i++) {
-		size_t n = batches[i].n;
-
-		if (rc < 0) {
-			edge_batch_abort(&batches[i]);
-			continue;
-		}
-		edge_batch_commit(&batches[i], false);
-		report(c, &c->edges.items[i], change->done, n);
+	for (size_t i = 0; rc < 0 && i < begun; i++)
+		edge_batch_abort(&batches[i]);
+	if (rc == 0) {
+		for (size_t i = 0; i < begun; i++)
+			sizes[i] = batches[i].n;
+		rc = edge_batch_commit_all(batches, begun, false, &c->err);
 	}
+	for (size_t i = 0; rc == 0 && i < begun; i++)
+		report(c, &c->edges.items[i], change->done, sizes[i]);
 	free(batches);
+	free(sizes);
 	return rc;
 }
 

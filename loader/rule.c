@@ -141,13 +141,13 @@ static int run_change(struct call *c, const struct change *change)
 		if (rc == 0)
 			rc = edge_rules_prepare(b, &c->err);
 	}
+	for (size_t i = 0; rc < 0 && i < begun; i++)
+		edge_batch_abort(&batches[i]);
+	if (rc == 0)
+		rc = edge_batch_commit_all(batches, begun, false, &c->err);
 	for (size_t i = 0; i < begun; i++) {
 		const struct edge *e = &c->edges.items[i];
 
-		if (rc < 0)
-			edge_batch_abort(&batches[i]);
-		else
-			edge_batch_commit(&batches[i], false);
 		edge_rules_index(e, NULL);
 		if (rc == 0)
 			report(c, e, change->done, n);

@@ -81,6 +81,10 @@ class Bed:
     def json(self, *args):
         return json.loads(self.sluice(*args, "--json").stdout)
 
+    def state(self, *args):
+        """status, without what changes by itself."""
+        return [{k: v for k, v in i.items() if k != "age"} for i in self.json("status", *args)]
+
     def sysctl(self, name, value):
         self.inside(self.gateway, "sysctl", "-qw", f"{name}={value}")
 

@@ -88,12 +88,12 @@ def test_apply_keeps_what_was_added_by_hand(bed):
 def test_apply_that_fails_changes_nothing(bed):
     here = ("--interface", bed.interface)
     bed.attach("  deny: [192.0.2.1]\n  allow: [192.0.2.3]\n")
-    before = bed.json("status", *here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)
+    before = bed.state(*here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)
     many = ", ".join(f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(65537))
     file = bed.config(f"  allow: [192.0.2.4]\n  deny: [{many}]\n  rate_limit: {{rate: 5/s}}\n")
     r = bed.sluice("apply", *here, "-c", file, check=False)
     assert r.returncode == 1 and "the list is full" in r.stderr
-    assert (bed.json("status", *here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)) == before
+    assert (bed.state(*here), bed.json("deny", "list", *here), bed.json("allow", "list", *here)) == before
 
 
 def test_add_that_fails_changes_nothing(bed):
@@ -147,12 +147,12 @@ def test_upgrades_let_nothing_through(bed):
 def test_upgrade_to_another_layout_is_refused(bed):
     bed.attach("  deny: [10.7.0.2]\n")
     here = ("--interface", bed.interface)
-    before = bed.json("status", *here)
+    before = bed.state(*here)
     for command in (("upgrade",), ("attach", "-c", bed.config()), ("upgrade",)):
         r = bed.inside(bed.gateway, BUILD / "variant-layout/sluice", *command, *here, check=False)
         assert r.returncode == 1
         assert ("pinned map buckets is of another layout" in r.stderr) == (command[0] == "upgrade"), r.stderr
-    assert bed.json("status", *here) == before
+    assert bed.state(*here) == before
     assert not bed.ping()
 
 
@@ -174,7 +174,7 @@ def test_errors_change_nothing(bed):
     r = bed.sluice("stats", *here, check=False)
     assert r.returncode == 3
     bed.attach()
-    before = bed.json("status", *here)
+    before = bed.state(*here)
     r = bed.sluice("attach", "-c", bed.config(), check=False)
     assert r.returncode == 1 and "is already attached" in r.stderr
     r = bed.sluice("deny", "add", "10.0.0.1", "10.0.0.300", *here, check=False)
@@ -183,7 +183,7 @@ def test_errors_change_nothing(bed):
     r = bed.sluice("deny", "del", "10.0.0.1", *here, check=False)
     assert (r.returncode, r.stderr) == (3, f"sluice: 10.0.0.1 is not on the deny list of {bed.interface}\n")
     assert bed.json("deny", "list", *here)[0]["entries"] == []
-    assert bed.json("status", *here) == before
+    assert bed.state(*here) == before
     r = bed.sluice("attach", "--interface", "nowhere0", "-c", bed.config(), check=False)
     assert (r.returncode, r.stderr) == (1, "sluice: there is no interface 'nowhere0'\n")
     bad = bed.config("  deny: [10.0.0.1/8]\n", name="bad.yaml")

@@ -19,21 +19,24 @@
 static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
 			  const struct edge_feeds *feeds, bool starting, struct error *err)
 {
+	struct edge_attachment a = {.mode = mode};
 	struct edge_status status = {0};
 	struct edge e;
-	int rc = starting ? edge_upgrade(name, err) : 0;
+	int rc;
 
+	snprintf(a.name, sizeof(a.name), "%s", name);
+	rc = starting ? edge_upgrade(&a.name, 1, NULL, err) : 0;
 	if (rc < 0 && rc != -ENOENT && rc != -ENODEV)
 		return rc;
 	rc = edge_open(name, &e, err);
 	if (rc == 0) {
 		rc = edge_status(&e, &status, err);
 		if (rc == 0 && status.attached)
-			rc = edge_apply(&e, cfg, feeds, err);
+			rc = edge_apply(&e, 1, cfg, feeds, err);
 		edge_close(&e);
 	}
 	if (rc == -ENOENT || (rc == 0 && !status.attached))
-		rc = edge_attach(name, mode, cfg, feeds, err);
+		rc = edge_attach(&a, 1, cfg, feeds, err);
 	return rc;
 }
 

@@ -180,7 +180,7 @@ static int apply(const struct guard *g, const char *name, const struct config *c
 
 	if (rc < 0)
 		return rc;
-	rc = edge_apply(&e, cfg, feeds, err);
+	rc = edge_apply(&e, 1, cfg, feeds, err);
 	edge_close(&e);
 	return rc;
 }
@@ -204,11 +204,7 @@ static int build(const struct guard *g, const char *name, unsigned int ifindex,
 	link = attach_link(bpf_program__fd(g->progs.sluice_guard), name, ifindex, mode, err);
 	if (link < 0)
 		return link;
-	rc = pin(name, "link", link, err);
-	if (rc < 0)
-		return rc;
-	rc = edge_put(name);
-	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
+	return pin(name, "link", link, err);
 }
 
 /* 0 when the interface is free of the guard; 1 when its pins are there, but it had gone meanwhile. */
@@ -233,8 +229,9 @@ static int check_free(const char *name, struct error *err)
 	return 1;
 }
 
-int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
-		const struct edge_feeds *feeds, struct error *err)
+/* All of it but the name. */
+static int attach_aside(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
+			const struct edge_feeds *feeds, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
 	unsigned int ifindex = if_nametoindex(name);
@@ -254,12 +251,35 @@ int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *
 		rc = load(returned ? name : NULL, cfg, &g, err);
 	if (rc == 0 && returned)
 		rc = edge_copy_maps(g->obj, name, err);
-	if (rc > 0)
-		rc = 0;
-	if (rc == 0)
+	if (rc >= 0)
 		rc = build(g, name, ifindex, mode, cfg, feeds, err);
-	/* What failed, or the pins of the interface that had gone. */
-	edge_remove(EDGE_DIR_NEW, name);
+	return rc;
+}
+
+int edge_attach(const struct edge_attachment *a, size_t n, const struct config *cfg,
+		const struct edge_feeds *feeds, struct error *err)
+{
+	size_t put = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = attach_aside(a[i].name, a[i].mode, cfg, feeds, err);
+	if (rc == 0 && n > 1)
+		rc = edge_decide(err);
+	while (rc == 0 && put < n) {
+		rc = edge_put(a[put].name);
+		if (rc < 0)
+			error_sys(err, -rc, "%s: pins", a[put].name);
+		else
+			put++;
+	}
+	while (rc < 0 && put > 0)
+		edge_put(a[--put].name);
+	if (n > 1)
+		edge_done();
+	/* What failed, or the pins of an interface that had gone. */
+	for (size_t i = 0; i < n; i++)
+		edge_remove(EDGE_DIR_NEW, a[i].name);
 	return rc;
 }
 
@@ -272,17 +292,13 @@ static int program_info(int fd, struct bpf_prog_info *ret)
 	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
 }
 
-int edge_upgrade(const char *name, struct error *err)
+/* The link of an attached interface, and the program that it runs. */
+static int open_running(const char *name, int *ret_link, int *ret_program, struct error *err)
 {
-	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE);
-	_cleanup_(guard__destroyp) struct guard *g = NULL;
 	_cleanup_close_ int link = edge_get(name, "link");
-	_cleanup_close_ int old = -1;
-	struct bpf_prog_info old_info, new_info;
 	struct bpf_link_info info = {0};
 	uint32_t len = sizeof(info);
-	int program, n;
-	int rc;
+	int program;
 
 	if (link == -ENOENT)
 		return error_set(err, ENOENT, "%s is not attached", name);
@@ -291,39 +307,141 @@ int edge_upgrade(const char *name, struct error *err)
 	if (info.xdp.ifindex == 0)
 		return error_set(err, ENODEV,
 				 "%s has gone: detach it, or attach it when it is back", name);
-	rc = load(name, NULL, &g, err);
-	if (rc < 0)
-		return rc;
-	n = edge_copy_maps(g->obj, name, err);
-	if (n < 0)
-		return n;
-	program = bpf_program__fd(g->progs.sluice_guard);
-	old = bpf_prog_get_fd_by_id(info.prog_id);
-	if (old < 0)
+	program = bpf_prog_get_fd_by_id(info.prog_id);
+	if (program < 0)
 		return error_sys(err, errno, "%s: program %u", name, info.prog_id);
-	rc = program_info(old, &old_info);
-	if (rc == 0)
-		rc = program_info(program, &new_info);
-	if (rc < 0)
-		return error_sys(err, -rc, "%s: program", name);
-	if (n == 0 && memcmp(old_info.tag, new_info.tag, sizeof(old_info.tag)) == 0)
-		return 0;
-	opts.old_prog_fd = (uint32_t)old;
-	rc = edge_prepare(g->obj, name, program, err);
-	if (rc == 0 && bpf_link_update(link, program, &opts) < 0)
-		rc = error_sys(err, errno, "%s: link", name);
-	edge_finish(name);
-	return rc < 0 ? rc : 1;
+	*ret_link = take_fd(link);
+	*ret_program = program;
+	return 0;
 }
 
-int edge_detach(const char *name, struct error *err)
+struct upgrade {
+	struct guard *guard;
+	int link;
+	int old;
+	bool changes; /* it is not the same program already */
+};
+
+static int upgrade_program(const struct upgrade *u)
+{
+	return bpf_program__fd(u->guard->progs.sluice_guard);
+}
+
+static int prepare_upgrade(struct upgrade *u, const char *name, struct error *err)
+{
+	struct bpf_prog_info old, new;
+	int rc = open_running(name, &u->link, &u->old, err);
+	int n;
+
+	if (rc == 0)
+		rc = load(name, NULL, &u->guard, err);
+	if (rc < 0)
+		return rc;
+	n = edge_copy_maps(u->guard->obj, name, err);
+	if (n < 0)
+		return n;
+	rc = program_info(u->old, &old);
+	if (rc == 0)
+		rc = program_info(upgrade_program(u), &new);
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: program", name);
+	if (n == 0 && memcmp(old.tag, new.tag, sizeof(old.tag)) == 0)
+		return 0;
+	u->changes = true;
+	return edge_prepare(u->guard->obj, name, upgrade_program(u), err);
+}
+
+/* Only while the link runs the program that is to go. */
+static int switch_program(const struct upgrade *u, int from, int to)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE,
+		    .old_prog_fd = (uint32_t)from);
+
+	if (!u->changes)
+		return 0;
+	return bpf_link_update(u->link, to, &opts) < 0 ? -errno : 0;
+}
+
+static int switch_all(const struct upgrade *u, const char (*names)[IF_NAMESIZE], size_t n,
+		      struct error *err)
+{
+	size_t changing = 0, i;
+	int rc = 0;
+
+	for (i = 0; i < n; i++)
+		changing += u[i].changes;
+	if (changing > 1)
+		rc = edge_decide(err);
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < n; i++) {
+		rc = switch_program(&u[i], u[i].old, upgrade_program(&u[i]));
+		if (rc < 0)
+			break;
+	}
+	if (rc < 0)
+		error_sys(err, -rc, "%s: link", names[i]);
+	while (rc < 0 && i-- > 0)
+		switch_program(&u[i], upgrade_program(&u[i]), u[i].old);
+	if (changing > 1)
+		edge_done();
+	return rc;
+}
+
+int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, struct error *err)
+{
+	_cleanup_free_ struct upgrade *u = calloc(n + 1, sizeof(*u));
+	int rc = u ? 0 : error_sys(err, ENOMEM, "upgrade");
+	size_t begun = 0;
+
+	while (rc == 0 && begun < n) {
+		u[begun].link = u[begun].old = -1;
+		rc = prepare_upgrade(&u[begun], names[begun], err);
+		begun++;
+	}
+	if (rc == 0)
+		rc = switch_all(u, names, n, err);
+	for (size_t i = 0; i < begun; i++) {
+		if (u[i].changes)
+			edge_finish(names[i]);
+		if (rc == 0 && ret_changed)
+			ret_changed[i] = u[i].changes;
+		guard__destroy(u[i].guard);
+		closep(&u[i].link);
+		closep(&u[i].old);
+	}
+	return rc;
+}
+
+static int set_aside(const char *name, struct error *err)
 {
 	int rc = edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
 
 	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "%s is not attached", name);
-	if (rc < 0)
-		return error_sys(err, -rc, "%s: pins", name);
-	edge_remove(EDGE_DIR_OLD, name);
-	return 0;
+	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
+}
+
+int edge_detach(const char (*names)[IF_NAMESIZE], size_t n, struct error *err)
+{
+	size_t marked = 0, aside = 0;
+	int rc = 0;
+
+	for (; rc == 0 && n > 1 && marked < n; marked++)
+		rc = edge_mark(EDGE_DIR_GONE, names[marked], err);
+	if (rc == 0 && n > 1)
+		rc = edge_decide(err);
+	while (rc == 0 && aside < n) {
+		rc = set_aside(names[aside], err);
+		aside += rc == 0;
+	}
+	while (rc < 0 && aside > 0)
+		edge_rename(names[--aside], EDGE_DIR_OLD, EDGE_DIR);
+	if (n > 1)
+		edge_done();
+	for (size_t i = 0; i < marked; i++)
+		edge_remove(EDGE_DIR_GONE, names[i]);
+	for (size_t i = 0; i < aside; i++)
+		edge_remove(EDGE_DIR_OLD, names[i]);
+	return rc;
 }

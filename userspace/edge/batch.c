@@ -289,15 +289,54 @@ static void end(struct edge_batch *b)
 	*b = (struct edge_batch){0};
 }
 
-void edge_batch_commit(struct edge_batch *b, bool policy)
+/* From here on it counts. */
+static void commit(const struct edge *e, bool policy)
 {
-	uint32_t generation = head_read(b->edge).generation + policy;
+	head_write(e, head_read(e).generation + policy, BATCH_COMMITTED);
+}
 
-	head_write(b->edge, generation, BATCH_COMMITTED);
+static void clear_stages(struct edge_batch *b)
+{
 	for (size_t i = 0; i < b->n; i++)
 		settle_entry(b->edge, b->items[i].map, &b->items[i].key, true);
-	head_write(b->edge, generation, BATCH_NONE);
+	head_write(b->edge, head_read(b->edge).generation, BATCH_NONE);
 	end(b);
+}
+
+void edge_batch_commit(struct edge_batch *b, bool policy)
+{
+	commit(b->edge, policy);
+	clear_stages(b);
+}
+
+int edge_batch_commit_all(struct edge_batch *batches, size_t n, bool policy, struct error *err)
+{
+	enum edge_dir mark = policy ? EDGE_DIR_POLICY : EDGE_DIR_LISTS;
+	size_t marked = 0;
+	int rc = 0;
+
+	for (; rc == 0 && n > 1 && marked < n; marked++)
+		rc = edge_mark(mark, batches[marked].edge->name, err);
+	if (rc == 0 && n > 1)
+		rc = edge_decide(err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		commit(batches[i].edge, policy);
+	if (rc == 0 && n > 1)
+		edge_done();
+	for (size_t i = 0; i < marked; i++)
+		edge_remove(mark, batches[i].edge->name);
+	for (size_t i = 0; i < n; i++)
+		if (rc == 0)
+			clear_stages(&batches[i]);
+		else
+			edge_batch_abort(&batches[i]);
+	return rc;
+}
+
+void edge_batch_resume(const struct edge *e, bool policy)
+{
+	if (head_read(e).batch == BATCH_OPEN)
+		commit(e, policy); /* the next batch clears the stages */
 }
 
 void edge_batch_abort(struct edge_batch *b)
@@ -367,7 +406,7 @@ static int sweep_lists(const struct edge *e, struct error *err)
 int edge_sweep(const struct edge *e, struct error *err)
 {
 	bool lists = due(e->shared->expires), bans = due(e->shared->bans_due);
-	struct edge_batch b;
+	struct edge_batch b = {0};
 	int rc, n = 0;
 
 	if (!lists && !bans)

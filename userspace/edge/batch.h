@@ -48,6 +48,15 @@ int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key);
 /* All counts from here on; policy: so does the other half of policy and ports. Ends the batch. */
 void edge_batch_commit(struct edge_batch *b, bool policy);
 
+/*
+ * The same of one batch an interface, all or none, also when this is killed between them. Ends them all; on failure
+ * everything is taken back.
+ */
+int edge_batch_commit_all(struct edge_batch *batches, size_t n, bool policy, struct error *err);
+
+/* Let a staged batch count that a killed command had decided to commit. */
+void edge_batch_resume(const struct edge *e, bool policy);
+
 /* Take everything back. Ends the batch; nothing to do after a commit. */
 void edge_batch_abort(struct edge_batch *b);
 

@@ -104,26 +104,49 @@ int edge_open_object(const char *name, const struct bpf_object *obj, struct edge
 	return rc;
 }
 
-int edge_open(const char *name, struct edge *ret, struct error *err)
+/* Whether another link has taken the place of the one that was opened, or none: readers hold no lock. */
+static bool has_moved(const struct edge *e)
+{
+	_cleanup_close_ int now = edge_get(e->name, "link");
+	struct bpf_link_info old = {0}, new = {0};
+	uint32_t len = sizeof(old);
+
+	if (now < 0)
+		return now == -ENOENT;
+	return bpf_obj_get_info_by_fd(e->link, &old, &len) == 0 &&
+	       bpf_obj_get_info_by_fd(now, &new, &len) == 0 && old.id != new.id;
+}
+
+static int open_pins(struct edge *e, const char *name, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
+
+	start(e, name);
+	e->link = edge_get(name, "link");
+	if (e->link == -ENOENT)
+		return error_set(err, ENOENT, "%s is not attached", name);
+	if (e->link == -EPERM || e->link == -EACCES)
+		return error_set(err, EPERM, "the packet plane needs root");
+	if (e->link < 0)
+		return error_sys(err, -e->link, "%s: pinned link", name);
+	g = guard__open();
+	return g ? open_maps(e, g->obj, true, err)
+		 : error_sys(err, errno, "the packet program can't be opened");
+}
+
+int edge_open(const char *name, struct edge *ret, struct error *err)
+{
 	struct edge e;
+	bool moved;
 	int rc;
 
-	start(&e, name);
-	e.link = edge_get(name, "link");
-	if (e.link == -ENOENT)
-		return error_set(err, ENOENT, "%s is not attached", name);
-	if (e.link == -EPERM || e.link == -EACCES)
-		return error_set(err, EPERM, "the packet plane needs root");
-	if (e.link < 0)
-		return error_sys(err, -e.link, "%s: pinned link", name);
-	g = guard__open();
-	rc = g ? open_maps(&e, g->obj, true, err)
-	       : error_sys(err, errno, "the packet program can't be opened");
-	if (rc < 0)
-		edge_close(&e);
-	else
+	do {
+		rc = open_pins(&e, name, err);
+		moved = e.link >= 0 && has_moved(&e);
+		if (rc < 0 || moved)
+			edge_close(&e);
+	} while (moved);
+	if (rc == 0)
 		*ret = e;
 	return rc;
 }
@@ -206,27 +229,43 @@ static int prepare(struct edge_batch *b, const struct config *cfg, struct error 
 	return rc;
 }
 
-int edge_apply(const struct edge *e, const struct config *cfg, const struct edge_feeds *feeds,
-	       struct error *err)
+/* Feeds of the first n that are ready, but will not count. */
+static void abort_feeds(const struct edge *edges, size_t n, const struct edge_feeds_ready *ready)
 {
-	struct edge_feeds_ready ready = {0};
-	struct edge_batch b;
-	int rc = edge_batch_begin(&b, e, err);
+	for (size_t i = 0; i < n; i++)
+		edge_feeds_abort(&edges[i], &ready[i]);
+}
 
-	if (rc < 0)
-		return rc;
-	rc = prepare(&b, cfg, err);
-	if (rc == 0)
-		rc = edge_feeds_prepare(e, feeds, e->shared->generation + 1, &ready, err);
-	if (rc < 0) {
-		edge_batch_abort(&b);
-		edge_rules_index(e, NULL);
-		return rc;
+int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
+	       const struct edge_feeds *feeds, struct error *err)
+{
+	_cleanup_free_ struct edge_batch *batches = calloc(n + 1, sizeof(*batches));
+	_cleanup_free_ struct edge_feeds_ready *ready = calloc(n + 1, sizeof(*ready));
+	int rc = batches && ready ? 0 : error_sys(err, ENOMEM, "policy");
+	size_t fed = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = edge_batch_begin(&batches[i], &edges[i], err);
+		if (rc == 0)
+			rc = prepare(&batches[i], cfg, err);
+		if (rc == 0)
+			rc = edge_feeds_prepare(&edges[i], feeds, edges[i].shared->generation + 1,
+						&ready[i], err);
+		fed += rc == 0;
 	}
-	edge_batch_commit(&b, true);
-	edge_rules_index(e, NULL);
-	edge_feeds_settle(e, feeds, &ready);
-	return 0;
+	if (rc == 0)
+		rc = edge_batch_commit_all(batches, n, true, err);
+	else if (batches)
+		for (size_t i = 0; i < n; i++)
+			edge_batch_abort(&batches[i]);
+	if (rc < 0)
+		abort_feeds(edges, fed, ready);
+	for (size_t i = 0; i < n; i++) {
+		edge_rules_index(&edges[i], NULL);
+		if (rc == 0)
+			edge_feeds_settle(&edges[i], feeds, &ready[i]);
+	}
+	return rc;
 }
 
 int edge_policy(const struct edge *e, struct policy *ret, struct error *err)

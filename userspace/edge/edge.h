@@ -55,26 +55,33 @@ struct edge {
  */
 int edge_lock(struct error *err);
 
+struct edge_attachment {
+	char name[IF_NAMESIZE];
+	enum conf_xdp_mode mode; /* asked for */
+};
+
 /*
- * Attach the guard with the policy of cfg (NULL: none) and its feeds (NULL: none) to an interface, under the lock. Seen from outside it
+ * Attach the guard with the policy of cfg (NULL: none) and its feeds (NULL: none) to interfaces, all or none, under the
+ * lock. Seen from outside it
  * happens at once: before it is pinned under its name nothing of it stays when the process dies. An interface that had
  * gone and is back gets the maps that are still pinned for it, lists of the operator's included. Errors, which
  * change nothing: -EEXIST already attached; -EBUSY a foreign XDP program; -ENODEV no such interface; -EOPNOTSUPP
  * the mode; -EPERM; -EPROTO pins of another layout.
  */
-int edge_attach(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
+int edge_attach(const struct edge_attachment *a, size_t n, const struct config *cfg,
 		const struct edge_feeds *feeds, struct error *err);
 
 /*
- * Put this build's program in place of the attached one, with its maps: one update of the link, so that every packet
- * meets one of the two. Under the lock. 1: replaced (buckets begin full); 0: it is the same program already;
- * -ENOENT not attached, -ENODEV the interface has gone, -EPROTO maps of another layout; errors change nothing.
- * Maps whose values only grew are copied; what is counted or edited by others between copy and update is lost.
+ * Put this build's program in place of the attached ones, with their maps, all or none: one update of each link, so that
+ * every packet meets one of the two. Under the lock. ret_changed (may be NULL) tells for each whether it was replaced
+ * (buckets begin full) or is the same program already. -ENOENT not attached, -ENODEV the interface has gone, -EPROTO maps of
+ * another layout; errors change nothing. Maps whose values only grew are copied; what is counted or edited by others
+ * between copy and update is lost.
  */
-int edge_upgrade(const char *name, struct error *err);
+int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, struct error *err);
 
-/* Under the lock. -ENOENT: not attached. */
-int edge_detach(const char *name, struct error *err);
+/* All or none, under the lock. -ENOENT: one is not attached. */
+int edge_detach(const char (*names)[IF_NAMESIZE], size_t n, struct error *err);
 
 /* Open the pins of an attached interface. -ENOENT: not attached; -EPROTO: of another layout. */
 int edge_open(const char *name, struct edge *ret, struct error *err);
@@ -85,12 +92,12 @@ int edge_open_object(const char *name, const struct bpf_object *obj, struct edge
 void edge_close(struct edge *e);
 
 /*
- * Make the entries of the file those of cfg, and ports and policy, too; entries of the operator stay. Every packet meets
- * all of the old policy or all of the new one, feeds (the file's, by edge_feeds_load; NULL: those that are there stay) included; on failure nothing has
- * changed. Under the lock.
+ * Make the entries of the file those of cfg, and ports and policy, too, on all of the interfaces or none; entries of the
+ * operator stay. Every packet meets all of the old policy or all of the new one, feeds (the file's, by edge_feeds_load; NULL:
+ * those that are there stay) included; on failure nothing has changed. Under the lock.
  */
-int edge_apply(const struct edge *e, const struct config *cfg, const struct edge_feeds *feeds,
-	       struct error *err);
+int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
+	       const struct edge_feeds *feeds, struct error *err);
 
 struct edge_status {
 	bool attached; /* false: the interface is gone, or somebody detached the link */

@@ -4,14 +4,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -19,12 +15,20 @@
 #include "base/cleanup.h"
 #include "edge/edge.h"
 
-#define BPFFS "/sys/fs/bpf"
-
 DEFINE_CLEANUP(DIR *, closedir)
 DEFINE_CLEANUP(struct btf *, btf__free)
 
-static const char *const prefixes[] = {"", ":new:", ":old:", ":up:"};
+#define DECIDED EDGE_ROOT "/:decided"
+
+static const char *const prefixes[EDGE_DIRS] = {
+	[EDGE_DIR] = "",
+	[EDGE_DIR_NEW] = ":new:",
+	[EDGE_DIR_OLD] = ":old:",
+	[EDGE_DIR_UPGRADE] = ":up:",
+	[EDGE_DIR_GONE] = ":gone:",
+	[EDGE_DIR_LISTS] = ":lists:",
+	[EDGE_DIR_POLICY] = ":policy:",
+};
 
 void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object)
 {
@@ -36,6 +40,43 @@ void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const c
 			ret[at + i] = ':';
 	if (object)
 		snprintf(ret + at + n, (size_t)(EDGE_PATH - at - n), "/%s", object);
+}
+
+bool edge_is_left(const char *entry, enum edge_dir *ret_dir, const char **ret_name)
+{
+	for (int i = EDGE_DIR + 1; i < EDGE_DIRS; i++) {
+		size_t len = strlen(prefixes[i]);
+
+		if (strncmp(entry, prefixes[i], len) != 0)
+			continue;
+		*ret_dir = (enum edge_dir)i;
+		*ret_name = entry + len;
+		return true;
+	}
+	return false;
+}
+
+int edge_mark(enum edge_dir dir, const char *name, struct error *err)
+{
+	char path[EDGE_PATH];
+
+	edge_path(path, dir, name, NULL);
+	return mkdir(path, 0700) < 0 ? error_sys(err, errno, "%s", path) : 0;
+}
+
+int edge_decide(struct error *err)
+{
+	return mkdir(DECIDED, 0700) < 0 ? error_sys(err, errno, DECIDED) : 0;
+}
+
+bool edge_decided(void)
+{
+	return access(DECIDED, F_OK) == 0;
+}
+
+void edge_done(void)
+{
+	rmdir(DECIDED);
 }
 
 /* Closing the last descriptor would do, but somebody else may hold one. */
@@ -94,44 +135,32 @@ int edge_put(const char *name)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	return rename(new, there) < 0 ? -errno : 0;
+	return rename(new, there) == 0 || rename(there, new) == 0 ? 0 : -errno;
 }
 
-static bool is_bpffs(void)
+void edge_put_if_live(const char *name)
 {
-	struct statfs fs;
+	_cleanup_close_ int link = -1;
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+	char path[EDGE_PATH];
 
-	return statfs(BPFFS, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+	edge_path(path, EDGE_DIR_NEW, name, "link");
+	link = bpf_obj_get(path);
+	if (link >= 0 && bpf_obj_get_info_by_fd(link, &info, &len) == 0 && info.xdp.ifindex)
+		edge_put(name);
 }
 
-/* In a mount namespace that ends with its process, pins would end with it, too. */
-static bool in_own_mount_namespace(void)
+void edge_switch(const char *name)
 {
-	char parent[32];
-	struct stat own, other;
+	_cleanup_close_ int link = edge_get(name, "link");
+	_cleanup_close_ int program = -1;
+	char path[EDGE_PATH];
 
-	snprintf(parent, sizeof(parent), "/proc/%d/ns/mnt", getppid());
-	if (stat("/proc/self/ns/mnt", &own) < 0)
-		return false;
-	return (stat("/proc/1/ns/mnt", &other) == 0 && own.st_ino != other.st_ino) ||
-	       (stat(parent, &other) == 0 && own.st_ino != other.st_ino);
-}
-
-static int mount_bpffs(struct error *err)
-{
-	if (is_bpffs())
-		return 0;
-	if (in_own_mount_namespace())
-		return error_set(err, ENODEV,
-				 "bpffs is not at " BPFFS
-				 " in this mount namespace ('ip netns exec' "
-				 "hides it): use nsenter --net=/run/netns/NAME instead");
-	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700") == 0)
-		return 0;
-	if (errno == EPERM || errno == EACCES)
-		return error_set(err, errno,
-				 "bpffs is not mounted at " BPFFS " and mounting it needs root");
-	return error_sys(err, errno, "can't mount bpffs at " BPFFS);
+	edge_path(path, EDGE_DIR_UPGRADE, name, "program");
+	program = bpf_obj_get(path);
+	if (link >= 0 && program >= 0)
+		bpf_link_update(link, program, NULL);
 }
 
 static bool runs(const char *name)
@@ -179,48 +208,6 @@ void edge_finish(const char *name)
 		put_in_place(name, "program"); /* last: by it, runs() knows */
 	}
 	remove_dir(path);
-}
-
-static void remove_leftovers(void)
-{
-	_cleanup_(closedirp) DIR *dir = opendir(EDGE_ROOT);
-
-	if (!dir)
-		return;
-	for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		char path[2 * EDGE_PATH];
-
-		if (e->d_name[0] != ':')
-			continue;
-		if (strncmp(e->d_name, ":up:", 4) == 0) {
-			edge_finish(e->d_name + 4);
-			continue;
-		}
-		snprintf(path, sizeof(path), EDGE_ROOT "/%.*s", EDGE_PATH - 1, e->d_name);
-		remove_dir(path);
-	}
-}
-
-int edge_lock(struct error *err)
-{
-	_cleanup_close_ int fd = -1;
-	int rc = mount_bpffs(err);
-
-	if (rc < 0)
-		return rc;
-	if (mkdir(EDGE_ROOT, 0700) < 0 && errno != EEXIST)
-		return errno == EACCES || errno == EPERM
-			       ? error_set(err, errno, "the packet plane needs root")
-			       : error_sys(err, errno, "%s", EDGE_ROOT);
-	fd = open(EDGE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == EACCES ? error_set(err, errno, "the packet plane needs root")
-				       : error_sys(err, errno, "%s", EDGE_ROOT);
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return error_sys(err, errno, "%s: lock", EDGE_ROOT);
-	remove_leftovers();
-	return take_fd(fd);
 }
 
 int edge_get(const char *name, const char *object)

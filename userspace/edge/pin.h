@@ -11,10 +11,20 @@
 #define EDGE_PATH 128 /* bytes; enough for every path under EDGE_ROOT */
 
 /*
- * What a directory is: an attached interface, one being attached, one being detached, what an upgrade brings. The last three are named so that no
- * interface can have their name, and are removed by the next command when theirs was killed.
+ * What a directory is: an attached interface, one being attached, one being detached, what an upgrade brings. Then the marks
+ * of changes of several interfaces, empty: to be detached, with a batch that is staged, the same with a policy. All but the
+ * first are named so that no interface can have their name, and are ended by the next command when theirs was killed.
  */
-enum edge_dir { EDGE_DIR, EDGE_DIR_NEW, EDGE_DIR_OLD, EDGE_DIR_UPGRADE };
+enum edge_dir {
+	EDGE_DIR,
+	EDGE_DIR_NEW,
+	EDGE_DIR_OLD,
+	EDGE_DIR_UPGRADE,
+	EDGE_DIR_GONE,
+	EDGE_DIR_LISTS,
+	EDGE_DIR_POLICY,
+	EDGE_DIRS,
+};
 
 void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object);
 
@@ -24,8 +34,30 @@ void edge_remove(enum edge_dir dir, const char *name);
 /* -ENOENT, or -errno. */
 int edge_rename(const char *name, enum edge_dir from, enum edge_dir to);
 
-/* EDGE_DIR_NEW becomes EDGE_DIR; when there is one already, that one becomes EDGE_DIR_NEW in the same moment. */
+/*
+ * EDGE_DIR_NEW becomes EDGE_DIR; when there is one already, that one becomes EDGE_DIR_NEW in the same moment. A second call
+ * takes the first one back.
+ */
 int edge_put(const char *name);
+
+/* The same for what a killed command left there, when its link is attached. */
+void edge_put_if_live(const char *name);
+
+/*
+ * Several interfaces change all or none: each is prepared and marked by a directory, then edge_decide(), then each is
+ * changed, then edge_done(). When the command is killed, the next one does the rest if it was decided, else takes back what
+ * was prepared. For one interface there is no need of it: what changes it is one step.
+ */
+int edge_mark(enum edge_dir dir, const char *name, struct error *err);
+int edge_decide(struct error *err);
+bool edge_decided(void);
+void edge_done(void);
+
+/* Whether an entry of EDGE_ROOT is one of these directories, but not EDGE_DIR; the name is as it stands there. */
+bool edge_is_left(const char *entry, enum edge_dir *ret_dir, const char **ret_name);
+
+/* Let the link run the program that EDGE_DIR_UPGRADE holds. */
+void edge_switch(const char *name);
 
 /*
  * End an upgrade: what EDGE_DIR_UPGRADE holds takes its place in EDGE_DIR when the link runs that program, and goes when it

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lock under which the packet plane is changed, and what whoever gets it finds of killed commands. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "base/cleanup.h"
+#include "edge/batch.h"
+#include "edge/edge.h"
+#include "edge/pin.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+static bool is_bpffs(void)
+{
+	struct statfs fs;
+
+	return statfs(BPFFS, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* In a mount namespace that ends with its process, pins would end with it, too. */
+static bool in_own_mount_namespace(void)
+{
+	char parent[32];
+	struct stat own, other;
+
+	snprintf(parent, sizeof(parent), "/proc/%d/ns/mnt", getppid());
+	if (stat("/proc/self/ns/mnt", &own) < 0)
+		return false;
+	return (stat("/proc/1/ns/mnt", &other) == 0 && own.st_ino != other.st_ino) ||
+	       (stat(parent, &other) == 0 && own.st_ino != other.st_ino);
+}
+
+static int mount_bpffs(struct error *err)
+{
+	if (is_bpffs())
+		return 0;
+	if (in_own_mount_namespace())
+		return error_set(err, ENODEV,
+				 "bpffs is not at " BPFFS
+				 " in this mount namespace ('ip netns exec' "
+				 "hides it): use nsenter --net=/run/netns/NAME instead");
+	if (mount("bpf", BPFFS, "bpf", 0, "mode=0700") == 0)
+		return 0;
+	if (errno == EPERM || errno == EACCES)
+		return error_set(err, errno,
+				 "bpffs is not mounted at " BPFFS " and mounting it needs root");
+	return error_sys(err, errno, "can't mount bpffs at " BPFFS);
+}
+
+static void end_batch(const char *name, bool policy)
+{
+	struct edge e;
+
+	if (edge_open(name, &e, NULL) < 0)
+		return;
+	edge_batch_resume(&e, policy);
+	edge_close(&e);
+}
+
+/* What a killed command had decided is done; what it had only prepared goes. */
+static void end_left(enum edge_dir dir, const char *name, bool decided)
+{
+	if (decided && dir == EDGE_DIR_NEW)
+		edge_put_if_live(name);
+	if (decided && dir == EDGE_DIR_GONE) {
+		edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
+		edge_remove(EDGE_DIR_OLD, name);
+	}
+	if (decided && (dir == EDGE_DIR_LISTS || dir == EDGE_DIR_POLICY))
+		end_batch(name, dir == EDGE_DIR_POLICY);
+	if (dir == EDGE_DIR_UPGRADE) {
+		if (decided)
+			edge_switch(name);
+		edge_finish(name);
+	}
+	edge_remove(dir, name);
+}
+
+static int is_marked(const struct dirent *e)
+{
+	return e->d_name[0] == ':';
+}
+
+static void end_killed(void)
+{
+	bool decided = edge_decided();
+	struct dirent **found;
+	int n = scandir(EDGE_ROOT, &found, is_marked, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		enum edge_dir dir;
+		const char *name;
+
+		if (edge_is_left(found[i]->d_name, &dir, &name))
+			end_left(dir, name, decided);
+		free(found[i]);
+	}
+	if (n >= 0)
+		free(found);
+	if (decided)
+		edge_done();
+}
+
+int edge_lock(struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	int rc = mount_bpffs(err);
+
+	if (rc < 0)
+		return rc;
+	if (mkdir(EDGE_ROOT, 0700) < 0 && errno != EEXIST)
+		return errno == EACCES || errno == EPERM
+			       ? error_set(err, errno, "the packet plane needs root")
+			       : error_sys(err, errno, "%s", EDGE_ROOT);
+	fd = open(EDGE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES ? error_set(err, errno, "the packet plane needs root")
+				       : error_sys(err, errno, "%s", EDGE_ROOT);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return error_sys(err, errno, "%s: lock", EDGE_ROOT);
+	end_killed();
+	return take_fd(fd);
+}
