@@ -7,7 +7,7 @@
 
 #include "bpf/maps.bpf.h"
 
-/* For tests: time stands where test_now says. */
+/* For tests, and for sluice why: time stands where test_now says. */
 const volatile bool test_clock;
 __u64 test_now;
 

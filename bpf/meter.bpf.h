@@ -19,6 +19,7 @@
 
 #include "bpf/acl.bpf.h"
 #include "bpf/bucket.bpf.h"
+#include "bpf/explain.bpf.h"
 #include "bpf/parse.bpf.h"
 #include "bpf/stats.bpf.h"
 #include "bpf/syn.bpf.h"
@@ -96,6 +97,7 @@ static __always_inline struct verified *verified_of(__u64 key, int way)
 static __always_inline int meter_verified(struct verified *v, const struct meter *m,
 					  const struct policy *rules)
 {
+	explain_verified();
 	/* Not more often than once a second: the line is every CPU's. */
 	if (v->idle_at < m->now + VERIFIED_HOLD_NSEC - 1000000000ULL)
 		v->idle_at = m->now + VERIFIED_HOLD_NSEC;
@@ -105,7 +107,10 @@ static __always_inline int meter_verified(struct verified *v, const struct meter
 
 		if (!classes)
 			break;
-		if (classes & 1 && limit->interval && !spend(&v->full_at[i], m, i, limit))
+		if (!(classes & 1) || !limit->interval)
+			continue;
+		explain_own(i, v->full_at[i]);
+		if (!spend(&v->full_at[i], m, i, limit))
 			return REASON_LIMITED + i;
 	}
 	return REASON_PASSED;
@@ -122,7 +127,10 @@ static __always_inline int meter_port(const struct meter *m, const struct policy
 
 		if (!classes)
 			break;
-		if (classes & 1 && limit->interval && !spend(&sum->full_at[i], m, i, limit))
+		if (!(classes & 1) || !limit->interval)
+			continue;
+		explain_port(i, sum->full_at[i]);
+		if (!spend(&sum->full_at[i], m, i, limit))
 			return REASON_LIMITED_PORT;
 	}
 	return REASON_PASSED;
@@ -145,6 +153,8 @@ static __always_inline int meter_unverified(struct meter *m, __u64 key, const st
 				      &own);
 		if (!full_at)
 			continue;
+		if (limit->interval)
+			explain_own(i, *full_at);
 		within = !limit->interval || spend(full_at, m, i, limit);
 		if (own)
 			m->full_at[i] = *full_at;
@@ -328,6 +338,7 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 
 	if (rules->tiers)
 		m.tier = acl_tier(p);
+	explain_source(now, m.tier);
 	if (so_far == REASON_COOKIE_VALID) {
 		classes |= CLASS(CONNECTIONS);
 		meter_admit(&m);

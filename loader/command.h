@@ -37,6 +37,9 @@ struct options {
 	uint64_t events;    /* end after so many; 0: don't */
 	const char *pcap;   /* a file, "-": standard output; NULL: text */
 	bool passes;
+	const char *to;	      /* sluice why: ADDRESS[:PORT]; NULL: the interface's own */
+	const char *protocol; /* "tcp", "udp", "icmp"; NULL: tcp */
+	bool ack;
 	const char *family; /* "deny", "allow" or "never" for the list commands */
 	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
 	char **args;	    /* behind the action */
@@ -60,6 +63,9 @@ enum command_option {
 	OPTION_PASSES,
 	OPTION_PCAP,
 	OPTION_EVENTS,
+	OPTION_TO,
+	OPTION_PROTO,
+	OPTION_ACK,
 	OPTION_COUNT,
 };
 
@@ -102,6 +108,7 @@ enum status cmd_status(const struct options *o);
 enum status cmd_stats(const struct options *o);
 enum status cmd_feeds(const struct options *o);
 enum status cmd_watch(const struct options *o);
+enum status cmd_why(const struct options *o);
 enum status cmd_list(const struct options *o);
 enum status cmd_ban(const struct options *o);
 enum status cmd_rule(const struct options *o);

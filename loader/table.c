@@ -69,6 +69,16 @@ static const char *parse_rate(const char *value, void *out)
 		       : "not a rate such as 100/s, up to 1M/s";
 }
 
+static const char *parse_protocol(const char *value, void *out)
+{
+	struct options *o = out;
+
+	o->protocol = value;
+	return strcmp(value, "tcp") == 0 || strcmp(value, "udp") == 0 || strcmp(value, "icmp") == 0
+		       ? NULL
+		       : "no such protocol";
+}
+
 static const char *parse_events(const char *value, void *out)
 {
 	struct options *o = out;
@@ -115,6 +125,14 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 				 "of text; '-' is standard output."},
 	[OPTION_EVENTS] = {"count", 'N', "NUMBER", .parse = parse_events,
 			   .help = "End after so many packets."},
+	[OPTION_TO] = {"to", 'T', "ADDRESS[:PORT]", AT(to),
+		       .help = "Where the packet goes, instead of the interface's address and the "
+			       "first port that is protected."},
+	[OPTION_PROTO] = {"proto", 'P', "tcp|udp|icmp", .parse = parse_protocol,
+			  .help = "What it is: a TCP segment, UDP, or a ping."},
+	[OPTION_ACK] = {"ack", 'a', NULL, AT(ack),
+			.help = "A TCP segment in the middle of a connection, instead of the SYN "
+				"that begins one."},
 };
 
 const struct cmdline command_options = {options, OPTION_COUNT};
@@ -191,6 +209,10 @@ const struct command commands[] = {
 	 .help = "The feeds that are loaded: their entries, what each has dropped, when it was "
 		 "read from "
 		 "which file, and the memory that all take."},
+	{"why", cmd_why, .args = "ADDRESS[:PORT]", .min_args = 1, .max_args = 1,
+	 .options = COMMON | OPTION(TO) | OPTION(PROTO) | OPTION(ACK),
+	 .help = "What would become of a packet from there, and why: which entry decides, what is "
+		 "left in its buckets, what it was seen doing lately. Asking changes nothing."},
 	{"watch", cmd_watch,
 	 .options = COMMON | OPTION(REASON) | OPTION(RATE) | OPTION(PASSES) | OPTION(PCAP) |
 		    OPTION(EVENTS),
