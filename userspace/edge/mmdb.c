@@ -2,14 +2,19 @@
 #include "edge/mmdb.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <maxminddb.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 
 #include "base/cleanup.h"
 
-#define IP4_DEPTH 96 /* where IPv4 begins in a tree of IPv6 */
+#define COPY_BYTES (1U << 30) /* a call, at most */
+#define IP4_DEPTH  96	      /* where IPv4 begins in a tree of IPv6 */
 
 struct walk {
 	MMDB_s db;
@@ -126,19 +131,41 @@ static int check_found(const struct walk *w, struct error *err)
 	return 0;
 }
 
+/*
+ * A copy of the file in memory: the library maps what it opens, and a file that is cut short meanwhile would end the
+ * process. The descriptor, or -errno.
+ */
+static int copy_file(const char *path)
+{
+	_cleanup_close_ int file = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int copy = memfd_create("mmdb", MFD_CLOEXEC);
+	ssize_t n;
+
+	if (file < 0 || copy < 0)
+		return -errno;
+	do {
+		n = sendfile(copy, file, NULL, COPY_BYTES);
+	} while (n > 0);
+	return n < 0 ? -errno : take_fd(copy);
+}
+
 int mmdb_load(const struct conf_feed *feed, uint8_t set, struct feed_entries *out,
 	      struct error *err)
 {
 	_cleanup_free_ bool *found = calloc(feed->n_countries + feed->n_asns + 1, sizeof(*found));
 	struct walk w = {.feed = feed, .set = set, .out = out, .found = found};
+	_cleanup_close_ int copy = -1;
 	struct place root = {0};
+	char path[32];
 	int rc;
 
 	if (!found)
 		return error_sys(err, ENOMEM, "%s", feed->path);
-	rc = MMDB_open(feed->path, MMDB_MODE_MMAP, &w.db);
-	if (rc == MMDB_FILE_OPEN_ERROR || rc == MMDB_IO_ERROR)
-		return error_set(err, EINVAL, "%s: %s", feed->path, strerror(errno));
+	copy = copy_file(feed->path);
+	if (copy < 0)
+		return error_set(err, EINVAL, "%s: %s", feed->path, strerror(-copy));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	rc = MMDB_open(path, MMDB_MODE_MMAP, &w.db);
 	if (rc != MMDB_SUCCESS)
 		return error_set(err, EBADMSG, "%s: %s", feed->path, MMDB_strerror(rc));
 	w.left = w.db.metadata.node_count;

@@ -113,8 +113,8 @@ int netset_line(struct slice line, uint8_t set, struct feed_entries *out, struct
 		return 0;
 	why = parse_entry(entry, set, out, &rc);
 	if (why)
-		return error_set(err, EINVAL, "'%.*s' %s",
-				 (int)(entry.len < 64 ? entry.len : 64), entry.ptr, why);
+		return error_set(err, EINVAL, "'%.*s' %s", (int)(entry.len < 64 ? entry.len : 64),
+				 entry.ptr, why);
 	return rc < 0 ? error_sys(err, -rc, "addresses") : 0;
 }
 
