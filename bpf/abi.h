@@ -115,7 +115,23 @@ struct lengths {
 	struct prefix_lengths ban6;
 	struct prefix_lengths rule4;
 	struct prefix_lengths rule6;
+	__u64 filtered; /* 1: ban_filter has all bans; 0: all are looked up. Who writes bans by hand leaves 0 */
 };
+
+/*
+ * ban_filter: an array of words. A bit that is not set says that no ban hashes to it, at a fraction of what a look-up that finds
+ * nothing costs. The two halves are the key's addr as it lies in memory.
+ */
+#define BAN_FILTER_BITS	 20
+#define BAN_FILTER_WORDS (1 << (BAN_FILTER_BITS - 6))
+
+static inline __u32 ban_hash(__u64 first, __u64 second, __u32 length)
+{
+	__u64 h = (first ^ second * 0x9e3779b97f4a7c15ULL ^ length) * 0xd6e8feb86659fd93ULL;
+
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
+	return h >> (64 - BAN_FILTER_BITS);
+}
 
 /* Key of bans (HASH). Bits behind the prefix are zeros. */
 struct ban_key {

@@ -12,8 +12,19 @@ struct ban_probe {
 	struct ban_key key;
 } __attribute__((aligned(8)));
 
+/* Whether there may be a ban of this prefix. */
+static __always_inline bool ban_may_be(const struct address *cut, __u32 length)
+{
+	__u32 bit = ban_hash(cut->high, cut->low, length);
+	__u32 word = bit / 64;
+	const __u64 *bits = bpf_map_lookup_elem(&ban_filter, &word);
+
+	return !bits || *bits >> bit % 64 & 1;
+}
+
 /* Global, so that the verifier looks at it once. */
-__noinline bool ban_find(const struct ban_probe *whole, __u64 loaded, enum batch batch)
+__noinline bool ban_find(const struct ban_probe *whole, __u64 loaded, __u64 filtered,
+			 enum batch batch)
 {
 	struct prefix_lengths in_use;
 	struct ban_probe probe;
@@ -28,6 +39,8 @@ __noinline bool ban_find(const struct ban_probe *whole, __u64 loaded, enum batch
 		struct address cut = prefix_cut(&source, in_use.length[i]);
 		const struct ban_value *v;
 
+		if (filtered && !ban_may_be(&cut, in_use.length[i]))
+			continue;
 		probe.key.prefixlen = in_use.length[i];
 		__builtin_memcpy(probe.key.addr, &cut, sizeof(cut));
 		v = bpf_map_lookup_elem(&bans, &probe.key);
@@ -50,7 +63,7 @@ static __always_inline bool ban_match(const struct packet *p)
 	if (prefix_none(in_use))
 		return false;
 	__builtin_memcpy(probe.key.addr, p->source6.addr, sizeof(probe.key.addr));
-	return ban_find(&probe, in_use, p->batch);
+	return ban_find(&probe, in_use, l->filtered, p->batch);
 }
 
 static __always_inline bool ban_is_shadow(const struct packet *p)

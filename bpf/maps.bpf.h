@@ -70,6 +70,7 @@ struct {
 	__type(value, struct rule_value);
 } rules SEC(".maps");
 
+DEFINE_FLAGGED(ban_filter, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, BAN_FILTER_WORDS, __u64);
 DEFINE_FLAGGED(lengths, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, struct lengths);
 
 DEFINE_ARRAY(notes, BPF_MAP_TYPE_ARRAY, NOTE_MAX, struct note); /* for people only */

@@ -110,6 +110,42 @@ static void test_end(void **state)
 	expect4(CLIENT4, REASON_BANNED);
 }
 
+static void filter_set(const char *addr, uint8_t prefixlen, uint64_t bits)
+{
+	uint64_t half[2] = {0};
+	uint32_t word;
+
+	assert_int_equal(inet_pton(strchr(addr, ':') ? AF_INET6 : AF_INET, addr, half), 1);
+	word = ban_hash(half[0], half[1], prefixlen) / 64;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.ban_filter), &word, &bits, 0),
+			 0);
+}
+
+/* Where the filter is said to have all bans, only those that it has are looked up. */
+static void test_filter(void **state)
+{
+	struct lengths lengths = {.ban4 = {2, {32, 16}}, .ban6 = {2, {128, 65}}, .filtered = 1};
+
+	(void)state;
+	ban("203.0.113.7", 32, 0);
+	ban("10.20.0.0", 16, 0);
+	ban("2001:db8:2:3:8000::", 65, 0);
+	lengths_set(lengths);
+	expect4("203.0.113.7", REASON_PASSED);
+	expect6("2001:db8:2:3:ffff::1", REASON_PASSED);
+	filter_set("203.0.113.7", 32, ~0ULL);
+	filter_set("2001:db8:2:3:8000::", 65, ~0ULL);
+	expect4("203.0.113.7", REASON_BANNED);
+	expect4("10.20.1.1", REASON_PASSED);
+	expect6("2001:db8:2:3:ffff::1", REASON_BANNED);
+	filter_set("203.0.113.7", 32, 0);
+	expect4("203.0.113.7", REASON_PASSED);
+	lengths.filtered = 0;
+	lengths_set(lengths);
+	expect4("203.0.113.7", REASON_BANNED);
+	expect4("10.20.1.1", REASON_BANNED);
+}
+
 static void test_order(void **state)
 {
 	(void)state;
@@ -196,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		GUARD_TEST(test_by_length), GUARD_TEST(test_all_lengths), GUARD_TEST(test_end),
 		GUARD_TEST(test_order),	    GUARD_TEST(test_shadow),	  GUARD_TEST(test_stages),
+		GUARD_TEST(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);

@@ -44,6 +44,19 @@ static int read_policy(const struct edge *e, struct policy *ret, struct error *e
 	return rc;
 }
 
+static uint32_t filter_bit(const struct ban_key *key)
+{
+	uint64_t half[2];
+
+	memcpy(half, key->addr, sizeof(half));
+	return ban_hash(half[0], half[1], key->prefixlen);
+}
+
+static void set_bit(uint64_t *words, uint32_t bit)
+{
+	__atomic_fetch_or(&words[bit / 64], 1ULL << bit % 64, __ATOMIC_SEQ_CST);
+}
+
 int edge_bans_begin(struct edge_bans *b, const struct edge *e, struct error *err)
 {
 	int rc = edge_sweep(e, err);
@@ -55,8 +68,13 @@ int edge_bans_begin(struct edge_bans *b, const struct edge *e, struct error *err
 		rc = edge_list_read(e, EDGE_NEVER, &b->never, err);
 	if (rc == 0)
 		rc = edge_batch_begin(&b->batch, e, err);
-	if (rc < 0)
-		edge_entries_fini(&b->never);
+	/* New, or somebody wrote bans by hand. */
+	if (rc == 0 && !e->in_use->filtered)
+		rc = edge_bans_sweep(e, err);
+	if (rc >= 0)
+		return 0;
+	edge_batch_abort(&b->batch);
+	edge_entries_fini(&b->never);
 	return rc;
 }
 
@@ -235,6 +253,7 @@ int edge_ban(struct edge_bans *b, const struct edge_ban *ban, struct edge_banned
 		rc = use_length(e, &ban->cidr, text, err);
 	if (rc < 0)
 		return rc;
+	set_bit(e->ban_filter_words, filter_bit(&key.ban));
 	value.ban = decide(b, ban, &key);
 	note_end(e, value.ban.until);
 	rc = edge_batch_put(&b->batch, e->bans, &key, &value);
@@ -346,6 +365,7 @@ struct sweep {
 	uint32_t now;
 	uint32_t next; /* the earliest end, of a ban or of what is remembered; 0: none */
 	struct prefix_lengths in_use[2];
+	uint64_t *filter; /* ban_filter as it should be */
 	int forgotten;
 };
 
@@ -360,10 +380,12 @@ static int sweep_one(const void *key, const void *value, void *arg)
 		s->forgotten += bpf_map_delete_elem(s->edge->bans, key) == 0;
 		return 0;
 	}
-	if (!v->until || v->until > s->now)
+	if (!v->until || v->until > s->now) {
 		edge_lengths_add(&s->in_use[k->family == 6], k->prefixlen);
-	else
+		set_bit(s->filter, filter_bit(k));
+	} else {
 		due += s->policy.ban_max_ttl;
+	}
 	if (due && (!s->next || due < s->next))
 		s->next = (uint32_t)due;
 	return 0;
@@ -371,8 +393,10 @@ static int sweep_one(const void *key, const void *value, void *arg)
 
 int edge_bans_sweep(const struct edge *e, struct error *err)
 {
-	struct sweep s = {.edge = e, .now = now_seconds()};
-	int rc = read_policy(e, &s.policy, err);
+	_cleanup_free_ uint64_t *filter = calloc(BAN_FILTER_WORDS, sizeof(*filter));
+	struct sweep s = {.edge = e, .now = now_seconds(), .filter = filter};
+	int rc = filter ? read_policy(e, &s.policy, err)
+			: error_sys(err, ENOMEM, "%s: bans", e->name);
 
 	if (rc < 0)
 		return rc;
@@ -380,6 +404,9 @@ int edge_bans_sweep(const struct edge *e, struct error *err)
 			    &s);
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: bans can't be swept", e->name);
+	for (size_t i = 0; i < BAN_FILTER_WORDS; i++)
+		__atomic_store_n(&e->ban_filter_words[i], filter[i], __ATOMIC_SEQ_CST);
+	__atomic_store_n(&e->in_use->filtered, 1, __ATOMIC_SEQ_CST);
 	edge_lengths_store(&e->in_use->ban4, s.in_use[0]);
 	edge_lengths_store(&e->in_use->ban6, s.in_use[1]);
 	e->shared->bans_due = s.next && s.next < s.now + SWEEP_EVERY ? s.now + SWEEP_EVERY : s.next;

@@ -58,6 +58,8 @@ void edge_close(struct edge *e)
 		munmap(e->shared, sizeof(*e->shared));
 	if (e->in_use)
 		munmap(e->in_use, sizeof(*e->in_use));
+	if (e->ban_filter_words)
+		munmap(e->ban_filter_words, BAN_FILTER_WORDS * sizeof(uint64_t));
 	if (e->link >= 0)
 		close(e->link);
 	for (size_t i = 0; i < N_MAPS; i++)
@@ -86,7 +88,10 @@ static int open_maps(struct edge *e, const struct bpf_object *obj, bool pinned, 
 	}
 	e->shared = map_memory(e->state, sizeof(*e->shared));
 	e->in_use = map_memory(e->lengths, sizeof(*e->in_use));
-	return e->shared && e->in_use ? 0 : error_sys(err, errno, "%s: state, lengths", e->name);
+	e->ban_filter_words = map_memory(e->ban_filter, BAN_FILTER_WORDS * sizeof(uint64_t));
+	return e->shared && e->in_use && e->ban_filter_words
+		       ? 0
+		       : error_sys(err, errno, "%s: state, lengths", e->name);
 }
 
 int edge_open_object(const char *name, const struct bpf_object *obj, struct edge *ret,

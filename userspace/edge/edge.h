@@ -27,6 +27,7 @@ struct edge_feeds;
 #define EDGE_MAPS(MAP)                                                                             \
 	EDGE_LISTS(MAP)                                                                            \
 	MAP(bans)                                                                                  \
+	MAP(ban_filter)                                                                            \
 	MAP(rules)                                                                                 \
 	MAP(lengths)                                                                               \
 	MAP(state)                                                                                 \
@@ -35,8 +36,9 @@ struct edge_feeds;
 	MAP(notes)                                                                                 \
 	MAP(counters)                                                                              \
 	MAP(tallies)                                                                               \
-	MAP(verified) MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets)              \
-		MAP(set_hits) MAP(feed_state) MAP(feeds)
+	MAP(verified)                                                                              \
+	MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets) MAP(set_hits)              \
+		MAP(feed_state) MAP(feeds)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
@@ -45,8 +47,9 @@ struct edge {
 #define EDGE_MAP(map) int map;
 	EDGE_MAPS(EDGE_MAP)
 #undef EDGE_MAP
-	struct state *shared;	/* the map state, mapped */
-	struct lengths *in_use; /* the map lengths, mapped */
+	struct state *shared;	    /* the map state, mapped */
+	struct lengths *in_use;	    /* the map lengths, mapped */
+	uint64_t *ban_filter_words; /* the map ban_filter, mapped */
 };
 
 /*

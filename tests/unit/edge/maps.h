@@ -63,7 +63,10 @@ static inline int setup(void **state)
 			   edge.state, 0);
 	edge.in_use = mmap(NULL, sizeof(*edge.in_use), PROT_READ | PROT_WRITE, MAP_SHARED,
 			   edge.lengths, 0);
-	assert_true(edge.shared != MAP_FAILED && edge.in_use != MAP_FAILED);
+	edge.ban_filter_words = mmap(NULL, BAN_FILTER_WORDS * sizeof(uint64_t),
+				     PROT_READ | PROT_WRITE, MAP_SHARED, edge.ban_filter, 0);
+	assert_true(edge.shared != MAP_FAILED && edge.in_use != MAP_FAILED &&
+		    edge.ban_filter_words != MAP_FAILED);
 	return 0;
 }
 

@@ -278,6 +278,38 @@ static void test_sweep(void **state)
 	assert_int_equal(edge.in_use->ban4.n, 2);
 }
 
+static int filter_bits(void)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < BAN_FILTER_WORDS; i++)
+		n += __builtin_popcountll(edge.ban_filter_words[i]);
+	return n;
+}
+
+/* The filter has all bans in force, also those that were written by hand, once somebody bans or sweeps. */
+static void test_filter(void **state)
+{
+	struct ban_key by_hand = key_of("198.51.100.1");
+	struct ban_value zeros = {0};
+
+	(void)state;
+	assert_int_equal(edge.in_use->filtered, 0);
+	assert_int_equal(bpf_map_update_elem(edge.bans, &by_hand, &zeros, BPF_ANY), 0);
+	assert_int_equal(ban("192.0.2.1"), 0);
+	assert_int_equal(edge.in_use->filtered, 1);
+	assert_int_equal(filter_bits(), 2);
+	assert_int_equal(ban("192.0.2.2"), 0);
+	assert_int_equal(filter_bits(), 3);
+	end_ago("192.0.2.1", 50);
+	assert_int_equal(unban("192.0.2.2", NULL), 0);
+	edge.shared->bans_due = 1;
+	assert_int_equal(edge_sweep(&edge, NULL), 0);
+	assert_int_equal(filter_bits(), 1);
+	assert_int_equal(ban("192.0.2.1"), 0);
+	assert_int_equal(filter_bits(), 2);
+}
+
 static void test_all_or_nothing(void **state)
 {
 	struct edge_ban first = {.cidr = cidr("192.0.2.1")};
@@ -407,7 +439,7 @@ int main(void)
 		TEST(test_ban_and_unban), TEST(test_escalation),     TEST(test_refused),
 		TEST(test_never),	  TEST(test_full),	     TEST(test_lengths),
 		TEST(test_sweep),	  TEST(test_all_or_nothing), TEST(test_killed),
-		TEST(test_lines),
+		TEST(test_lines),	  TEST(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
