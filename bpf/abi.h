@@ -81,6 +81,8 @@ struct state {
 	enum batch batch;
 	__u32 expires;	/* no entry ends before; seconds of CLOCK_MONOTONIC, 0: none has an end */
 	__u32 bans_due; /* no ban ends before or is to be forgotten; the same */
+	__u32 asked;	/* the mode that was asked for: 0 auto, 1 native, 2 generic; for people */
+	__u32 unused;
 };
 
 /* ports: an array by port number, each with both generations' states (the half in use: state.generation & 1). */

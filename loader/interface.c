@@ -21,6 +21,7 @@
 DEFINE_CLEANUP(struct config *, config_free)
 
 static const char *const mode_names[] = {"unknown", "native", "generic"};
+static const char *const asked_names[] = {"auto", "native", "generic"};
 static const char *const syn_names[] = {"off", "auto", "always"};
 
 struct visit {
@@ -208,6 +209,24 @@ static json_t *json_cookies(const struct policy *p)
 	return kept;
 }
 
+/* What it stands on and what it is a member of, where packets meet the guard elsewhere than one may think. */
+static void print_device(const char *name)
+{
+	struct device d;
+
+	if (device_read(name, &d, NULL) < 0)
+		return;
+	if (d.n_lower) {
+		printf("  device      %s on", *d.kind ? d.kind : "device");
+		for (size_t i = 0; i < d.n_lower; i++)
+			printf(" %s", d.lower[i]);
+		putchar('\n');
+	}
+	if (*d.master)
+		printf("  member of   %s (%s): packets meet the guard before it\n", d.master,
+		       d.master_kind);
+}
+
 static void print_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
@@ -222,7 +241,9 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 		       "%s'\n",
 		       e->name, e->name);
 	else
-		printf("%s: attached, %s mode, since %s\n", e->name, mode_names[s->mode], since);
+		printf("%s: attached, %s mode (asked for: %s), since %s\n", e->name,
+		       mode_names[s->mode], asked_names[s->asked], since);
+	print_device(e->name);
 	printf("  program     %" PRIu32 " (link %" PRIu32 ")\n", s->program_id, s->link_id);
 	printf("  generation  %" PRIu32 "\n", s->generation);
 	printf("  lists       %zu allowed, %zu denied\n", count(e, EDGE_ALLOW),
@@ -252,6 +273,7 @@ static json_t *json_status(const struct edge *e, const struct edge_status *s)
 			(json_int_t)p->syn_threshold, "cookies", json_cookies(p), "rate",
 			(json_int_t)edge_limit_rate(LIMIT_PACKETS, packets), "burst",
 			(json_int_t)edge_limit_burst(LIMIT_PACKETS, packets));
+	json_object_set_new(all, "asked", json_string(asked_names[s->asked]));
 	limits_json(e, p, all);
 	return all;
 }
@@ -307,8 +329,8 @@ static struct edge_attachment *what_to_attach(const struct options *o, const str
 	return a;
 }
 
-static int attach(const struct options *o, const struct config *cfg,
-		  const struct edge_attachment *a, size_t n, int *ret_lock, struct error *err)
+static int attach(const struct options *o, const struct config *cfg, struct edge_attachment *a,
+		  size_t n, int *ret_lock, struct error *err)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	int rc;
@@ -341,7 +363,10 @@ enum status cmd_attach(const struct options *o)
 	a = what_to_attach(o, &cfg->edge, &n);
 	rc = a ? attach(o, cfg, a, n, &lock, &v.err) : error_sys(&v.err, ENOMEM, "interfaces");
 	v.json = o->json ? json_array() : NULL;
-	for (size_t i = 0; i < n && rc == 0; i++)
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (*a[i].note)
+			fprintf(stderr, "sluice: note: %s\n", a[i].note);
 		rc = show(a[i].name, &v);
+	}
 	return finish(&v, rc);
 }

@@ -37,6 +37,8 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 	}
 	if (rc == -ENOENT || (rc == 0 && !status.attached))
 		rc = edge_attach(&a, 1, cfg, feeds, err);
+	if (rc == 0 && *a.note)
+		log_info("packet plane: %s", a.note);
 	return rc;
 }
 

@@ -2,12 +2,9 @@
 /* Attach and detach: everything is built aside and gets its name by one rename. */
 #include <errno.h>
 #include <linux/if_link.h>
-#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "bpf/guard.skel.h"
+#include "edge/device.h"
 #include "edge/edge.h"
 #include "edge/migrate.h"
 #include "edge/pin.h"
@@ -77,17 +75,10 @@ static int load(const char *name, const struct config *cfg, struct guard **ret, 
 }
 
 /* The guard reads Ethernet headers; tunnels for instance have none. */
-static int check_ethernet(const char *name, struct error *err)
+static int check_ethernet(const struct device *d, struct error *err)
 {
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq req = {0};
-
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
-	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
-		return error_sys(err, errno, "%s", name);
-	if (req.ifr_hwaddr.sa_family != ARPHRD_ETHER && req.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
-		return error_set(err, EOPNOTSUPP, "%s is not an Ethernet interface", name);
-	return 0;
+	return d->ethernet ? 0
+			   : error_set(err, EOPNOTSUPP, "%s is not an Ethernet interface", d->name);
 }
 
 static int check_foreign(const char *name, unsigned int ifindex, struct error *err)
@@ -124,26 +115,25 @@ static int link_create(int program, unsigned int ifindex, uint32_t flags)
 }
 
 /* The link's descriptor, in the best mode that was asked for. */
-static int attach_link(int program, const char *name, unsigned int ifindex, enum conf_xdp_mode mode,
-		       struct error *err)
+static int attach_link(int program, const struct device *d, unsigned int ifindex,
+		       struct edge_attachment *a, struct error *err)
 {
-	int fd = -EOPNOTSUPP;
+	int native = 0, fd = -EOPNOTSUPP;
 
-	if (mode != CONF_XDP_GENERIC)
-		fd = link_create(program, ifindex, XDP_FLAGS_DRV_MODE);
-	if (fd < 0 && mode != CONF_XDP_NATIVE && fd != -EBUSY && fd != -EPERM)
+	if (a->mode != CONF_XDP_GENERIC)
+		fd = native = link_create(program, ifindex, XDP_FLAGS_DRV_MODE);
+	if (fd < 0 && a->mode != CONF_XDP_NATIVE && fd != -EBUSY && fd != -EPERM)
 		fd = link_create(program, ifindex, XDP_FLAGS_SKB_MODE);
+	if (fd == -EBUSY || fd == -EEXIST)
+		return error_set(err, EBUSY, "%s has an XDP program of somebody else", a->name);
+	if (native < 0)
+		device_explain(d, a->mode, fd < 0 ? CONF_XDP_AUTO : CONF_XDP_GENERIC, -native,
+			       a->note);
 	if (fd >= 0)
 		return fd;
-	if (fd == -EBUSY || fd == -EEXIST)
-		return error_set(err, EBUSY, "%s has an XDP program of somebody else", name);
-	if (fd == -EOPNOTSUPP || fd == -EINVAL)
-		return error_set(
-			err, EOPNOTSUPP,
-			"%s: its driver takes no native XDP program (as it is set up now); "
-			"--mode generic works everywhere",
-			name);
-	return error_sys(err, -fd, "%s: attach", name);
+	if (fd == native && fd != -EPERM && fd != -ENOMEM)
+		return error_set(err, EOPNOTSUPP, "%s", a->note);
+	return error_sys(err, -fd, "%s: attach", a->name);
 }
 
 static int pin(const char *name, const char *object, int fd, struct error *err)
@@ -172,26 +162,28 @@ static int pin_maps(const struct guard *g, const char *name, struct error *err)
 }
 
 /* Before anything is pinned. */
-static int apply(const struct guard *g, const char *name, const struct config *cfg,
+static int apply(const struct guard *g, const struct edge_attachment *a, const struct config *cfg,
 		 const struct edge_feeds *feeds, struct error *err)
 {
 	struct edge e;
-	int rc = edge_open_object(name, g->obj, &e, err);
+	int rc = edge_open_object(a->name, g->obj, &e, err);
 
 	if (rc < 0)
 		return rc;
+	e.shared->asked = a->mode;
 	rc = edge_apply(&e, 1, cfg, feeds, err);
 	edge_close(&e);
 	return rc;
 }
 
-static int build(const struct guard *g, const char *name, unsigned int ifindex,
-		 enum conf_xdp_mode mode, const struct config *cfg, const struct edge_feeds *feeds,
+static int build(const struct guard *g, const struct device *d, struct edge_attachment *a,
+		 unsigned int ifindex, const struct config *cfg, const struct edge_feeds *feeds,
 		 struct error *err)
 {
 	_cleanup_close_ int link = -1;
+	const char *name = a->name;
 	char path[EDGE_PATH];
-	int rc = cfg ? apply(g, name, cfg, feeds, err) : 0;
+	int rc = cfg ? apply(g, a, cfg, feeds, err) : 0;
 
 	if (rc < 0)
 		return rc;
@@ -201,7 +193,7 @@ static int build(const struct guard *g, const char *name, unsigned int ifindex,
 	rc = pin_maps(g, name, err);
 	if (rc < 0)
 		return rc;
-	link = attach_link(bpf_program__fd(g->progs.sluice_guard), name, ifindex, mode, err);
+	link = attach_link(bpf_program__fd(g->progs.sluice_guard), d, ifindex, a, err);
 	if (link < 0)
 		return link;
 	return pin(name, "link", link, err);
@@ -230,21 +222,26 @@ static int check_free(const char *name, struct error *err)
 }
 
 /* All of it but the name. */
-static int attach_aside(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
+static int attach_aside(struct edge_attachment *a, const struct config *cfg,
 			const struct edge_feeds *feeds, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
+	const char *name = a->name;
 	unsigned int ifindex = if_nametoindex(name);
+	struct device d;
 	bool returned;
 	int rc;
 
 	if (!ifindex)
 		return error_set(err, ENODEV, "there is no interface '%s'", name);
+	a->note[0] = '\0';
 	rc = check_free(name, err);
 	if (rc < 0)
 		return rc;
 	returned = rc == 1;
-	rc = check_ethernet(name, err);
+	rc = device_read(name, &d, err);
+	if (rc == 0)
+		rc = check_ethernet(&d, err);
 	if (rc == 0)
 		rc = check_foreign(name, ifindex, err);
 	if (rc == 0)
@@ -252,18 +249,18 @@ static int attach_aside(const char *name, enum conf_xdp_mode mode, const struct 
 	if (rc == 0 && returned)
 		rc = edge_copy_maps(g->obj, name, err);
 	if (rc >= 0)
-		rc = build(g, name, ifindex, mode, cfg, feeds, err);
+		rc = build(g, &d, a, ifindex, cfg, feeds, err);
 	return rc;
 }
 
-int edge_attach(const struct edge_attachment *a, size_t n, const struct config *cfg,
+int edge_attach(struct edge_attachment *a, size_t n, const struct config *cfg,
 		const struct edge_feeds *feeds, struct error *err)
 {
 	size_t put = 0;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = attach_aside(a[i].name, a[i].mode, cfg, feeds, err);
+		rc = attach_aside(&a[i], cfg, feeds, err);
 	if (rc == 0 && n > 1)
 		rc = edge_decide(err);
 	while (rc == 0 && put < n) {

@@ -304,6 +304,7 @@ int edge_status(const struct edge *e, struct edge_status *ret, struct error *err
 	rc = edge_policy(e, &s.policy, err);
 	if (rc < 0)
 		return rc;
+	s.asked = (enum conf_xdp_mode)(e->shared->asked % 3);
 	s.link_id = link.id;
 	s.program_id = link.prog_id;
 	s.ifindex = link.xdp.ifindex;

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "bpf/abi.h"
 #include "conf/config.h"
+#include "edge/device.h"
 
 struct bpf_object;
 struct edge_feeds;
@@ -61,6 +62,7 @@ int edge_lock(struct error *err);
 struct edge_attachment {
 	char name[IF_NAMESIZE];
 	enum conf_xdp_mode mode; /* asked for */
+	char note[DEVICE_TEXT];	 /* set by edge_attach: why auto became generic; "": it did not */
 };
 
 /*
@@ -71,7 +73,7 @@ struct edge_attachment {
  * change nothing: -EEXIST already attached; -EBUSY a foreign XDP program; -ENODEV no such interface; -EOPNOTSUPP
  * the mode; -EPERM; -EPROTO pins of another layout.
  */
-int edge_attach(const struct edge_attachment *a, size_t n, const struct config *cfg,
+int edge_attach(struct edge_attachment *a, size_t n, const struct config *cfg,
 		const struct edge_feeds *feeds, struct error *err);
 
 /*
@@ -104,6 +106,7 @@ int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 
 struct edge_status {
 	bool attached; /* false: the interface is gone, or somebody detached the link */
+	enum conf_xdp_mode asked;
 	enum conf_xdp_mode
 		mode; /* obtained; CONF_XDP_AUTO: not visible from this network namespace */
 	uint32_t ifindex;
