@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "conf/load.h"
+#include "edge/bans.h"
 #include "edge/edge.h"
 #include "edge/feeds.h"
 #include "edge/limits.h"
@@ -131,6 +132,18 @@ static void print_warning(const char *text)
 	fprintf(stderr, "sluice: warning: %s\n", text);
 }
 
+static void check_capacity(const struct edge *e, const struct config *cfg)
+{
+	uint32_t capacity = edge_bans_capacity(e);
+
+	if (capacity != cfg->edge.bans.capacity)
+		fprintf(stderr,
+			"sluice: warning: %s: there is room for %" PRIu32
+			" bans, as when it was attached; bans.capacity counts from the next "
+			"attach\n",
+			e->name, capacity);
+}
+
 enum status cmd_apply(const struct options *o)
 {
 	_cleanup_(config_freep) struct config *cfg = NULL;
@@ -151,8 +164,10 @@ enum status cmd_apply(const struct options *o)
 		rc = command_open(o, &edges, &v.err);
 	if (rc == 0)
 		rc = edge_apply(edges.items, edges.n, cfg, &feeds, &v.err);
-	for (size_t i = 0; rc == 0 && i < edges.n; i++)
+	for (size_t i = 0; rc == 0 && i < edges.n; i++) {
+		check_capacity(&edges.items[i], cfg);
 		did(&v, edges.items[i].name, "applied");
+	}
 	edges_fini(&edges);
 	return finish(&v, rc);
 }

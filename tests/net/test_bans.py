@@ -135,6 +135,9 @@ def test_full_refuses_and_keeps(bed):
     r = bed.sluice("ban", "add", "192.0.2.1", "--ttl", "2h", *here, check=False)
     assert r.returncode == 1 and "7200s is longer than bans.max_ttl, 3600s" in r.stderr
     assert len(bans(bed)) == 1000 and not bed.ping()
+    r = bed.sluice("apply", "-c", bed.config("  bans: {capacity: 2000}\n"), *here)
+    assert "there is room for 1000 bans, as when it was attached" in r.stderr
+    assert len(bans(bed)) == 1000
     # Another size is another interface's: a new program takes the map as it is.
     assert bed.inside(bed.gateway, BUILD / "variant-program/sluice", "upgrade", *here).stdout.endswith("upgraded\n")
     assert len(bans(bed)) == 1000 and not bed.ping()
