@@ -43,6 +43,8 @@ CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -
 LDFLAGS := -pthread $(SANFLAGS)
 LDLIBS := -lbpf -luring -lssl -lcrypto -lyaml -ljansson -lmaxminddb
 
+LOADER_LIBS := -lncursesw
+
 LIB_SRCS := $(filter-out userspace/daemon/main.c,$(wildcard userspace/*/*.c))
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
@@ -62,14 +64,14 @@ DOCS := $(addprefix $(BUILD)/,man/sluice.8 man/sluiced.8 man/sluice.yaml.5 compl
 all: $(BUILD)/sluice $(BUILD)/sluiced $(DOCS)
 
 $(BUILD)/sluice: $(call obj,$(wildcard loader/*.c)) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(LOADER_LIBS)
 
 $(BUILD)/sluiced: $(call obj,userspace/daemon/main.c) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Manual pages and shell completion, of the tables that the programs read.
 $(BUILD)/manual: $(call obj,$(wildcard loader/manual/*.c) $(filter-out loader/main.c,$(wildcard loader/*.c))) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(LOADER_LIBS)
 
 $(DOCS) &: $(BUILD)/manual
 	$< $(BUILD)
@@ -136,7 +138,7 @@ bpf-limits:
 bpf-bins: $(BUILD)/clang-19/bpf/guard.bpf.o
 
 $(VARIANTS:%=%/sluice): $(BUILD)/variant-%/sluice: $(BUILD)/variant-%/bpf/guard.skel.h $(call obj,$(wildcard loader/*.c)) $(LIB)
-	$(CC) -I$(BUILD)/variant-$* $(VARIANT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard userspace/edge/*.c) $(filter %.o %.a,$^) $(LDLIBS)
+	$(CC) -I$(BUILD)/variant-$* $(VARIANT) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard userspace/edge/*.c) $(filter %.o %.a,$^) $(LDLIBS) $(LOADER_LIBS)
 
 # Looked at once a build directory, and again when the list of packages changes.
 $(BUILD)/.deps: tests/deps.sh

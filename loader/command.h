@@ -40,6 +40,8 @@ struct options {
 	const char *to;	      /* sluice why: ADDRESS[:PORT]; NULL: the interface's own */
 	const char *protocol; /* "tcp", "udp", "icmp"; NULL: tcp */
 	bool ack;
+	bool once;	    /* sluice top */
+	uint64_t interval;  /* nanoseconds; 0: not given */
 	const char *family; /* "deny", "allow" or "never" for the list commands */
 	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
 	char **args;	    /* behind the action */
@@ -66,6 +68,8 @@ enum command_option {
 	OPTION_TO,
 	OPTION_PROTO,
 	OPTION_ACK,
+	OPTION_ONCE,
+	OPTION_INTERVAL,
 	OPTION_COUNT,
 };
 
@@ -108,6 +112,7 @@ enum status cmd_status(const struct options *o);
 enum status cmd_stats(const struct options *o);
 enum status cmd_feeds(const struct options *o);
 enum status cmd_watch(const struct options *o);
+enum status cmd_top(const struct options *o);
 enum status cmd_why(const struct options *o);
 enum status cmd_list(const struct options *o);
 enum status cmd_ban(const struct options *o);

@@ -43,6 +43,17 @@ static const char *parse_ttl(const char *value, void *out)
 	return NULL;
 }
 
+static const char *parse_interval(const char *value, void *out)
+{
+	struct options *o = out;
+
+	return conf_parse_duration(slice_str(value), &o->interval) &&
+			       o->interval >= NSEC_PER_SEC / 10 &&
+			       o->interval <= 3600 * NSEC_PER_SEC
+		       ? NULL
+		       : "not a duration from 100ms to 1h";
+}
+
 static const char *parse_origin(const char *value, void *out)
 {
 	struct options *o = out;
@@ -125,6 +136,10 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 				 "of text; '-' is standard output."},
 	[OPTION_EVENTS] = {"count", 'N', "NUMBER", .parse = parse_events,
 			   .help = "End after so many packets."},
+	[OPTION_ONCE] = {"once", '1', NULL, AT(once),
+			 .help = "Print one interval's rates and end."},
+	[OPTION_INTERVAL] = {"interval", 'I', "DURATION", .parse = parse_interval,
+			     .help = "How often it looks, 1s unless given."},
 	[OPTION_TO] = {"to", 'T', "ADDRESS[:PORT]", AT(to),
 		       .help = "Where the packet goes, instead of the interface's address and the "
 			       "first port that is protected."},
@@ -209,6 +224,9 @@ const struct command commands[] = {
 	 .help = "The feeds that are loaded: their entries, what each has dropped, when it was "
 		 "read from "
 		 "which file, and the memory that all take."},
+	{"top", cmd_top, .options = COMMON | OPTION(ONCE) | OPTION(INTERVAL),
+	 .help = "What comes in, live: rates by reason, the sources that send the most, feeds that "
+		 "hit, what a packet costs; q ends it, Tab shows the next interface."},
 	{"why", cmd_why, .args = "ADDRESS[:PORT]", .min_args = 1, .max_args = 1,
 	 .options = COMMON | OPTION(TO) | OPTION(PROTO) | OPTION(ACK),
 	 .help = "What would become of a packet from there, and why: which entry decides, what is "

@@ -167,3 +167,20 @@ const struct edge_feature *edge_features(void)
 	memcpy(features, found, sizeof(found));
 	return features;
 }
+
+int edge_run(const struct edge *e, struct edge_run *ret, struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct bpf_link_info link = {0};
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(link);
+
+	if (bpf_obj_get_info_by_fd(e->link, &link, &len) < 0)
+		return error_sys(err, errno, "%s: link", e->name);
+	fd = bpf_prog_get_fd_by_id(link.prog_id);
+	len = sizeof(info);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return error_sys(err, errno, "%s: program %u", e->name, link.prog_id);
+	*ret = (struct edge_run){link.prog_id, info.run_cnt, info.run_time_ns};
+	return 0;
+}

@@ -30,4 +30,13 @@ struct edge_feature {
  */
 const struct edge_feature *edge_features(void);
 
+/* What the attached program has run; counted while somebody holds bpf_enable_stats(). */
+struct edge_run {
+	uint32_t program_id;
+	uint64_t count; /* packets */
+	uint64_t nsec;
+};
+
+int edge_run(const struct edge *e, struct edge_run *ret, struct error *err);
+
 #endif
