@@ -26,7 +26,7 @@
 #define NSEC	    1000000000ULL
 #define BURST	    64U	       /* packets at once: a quarter of what a veth's queue holds */
 #define LATE_NSEC   5000000ULL /* what was missed by more is not made up for */
-#define NICE	    -5
+#define NICE	    (-5)
 #define MAX_RATE    10000000UL
 #define MAX_SECONDS 60UL
 

@@ -38,8 +38,14 @@ struct edge_feeds;
 	MAP(counters)                                                                              \
 	MAP(tallies)                                                                               \
 	MAP(verified)                                                                              \
-	MAP(talkers) MAP(watch) MAP(watch_counts) MAP(events) MAP(sets) MAP(set_hits)              \
-		MAP(feed_state) MAP(feeds)
+	MAP(talkers)                                                                               \
+	MAP(watch)                                                                                 \
+	MAP(watch_counts)                                                                          \
+	MAP(events)                                                                                \
+	MAP(sets)                                                                                  \
+	MAP(set_hits)                                                                              \
+	MAP(feed_state)                                                                            \
+	MAP(feeds)
 
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
