@@ -477,7 +477,7 @@ struct event_head {
 	__u8 reason;
 	__u8 family; /* 4, 6; 0: neither */
 	__u8 protocol;
-	__u8 unused;
+	__u8 set; /* REASON_LISTED: the number of the feed */
 	__u32 ip; /* offset of the IP header */
 };
 

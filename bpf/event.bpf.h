@@ -67,6 +67,7 @@ static __always_inline void event_offer(struct xdp_md *ctx, const struct packet 
 			.reason = reason,
 			.family = p->family,
 			.protocol = p->protocol,
+			.set = reason == REASON_LISTED ? p->set : 0,
 			.ip = p->ip,
 		};
 

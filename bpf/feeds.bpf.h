@@ -72,13 +72,14 @@ static __always_inline __u32 feeds_find(const struct packet *p)
 	return feeds_find6(slot, half[0], bpf_be64_to_cpu(half[1]));
 }
 
-static __always_inline bool feeds_listed(const struct packet *p)
+static __always_inline bool feeds_listed(struct packet *p)
 {
 	__u32 set = feeds_find(p);
 	struct counter *hits;
 
 	if (!set)
 		return false;
+	p->set = set;
 	hits = bpf_map_lookup_elem(&set_hits, &set);
 	if (hits) {
 		hits->packets++;

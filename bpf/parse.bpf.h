@@ -76,6 +76,7 @@ struct packet {
 	__u16 l4_len;	       /* bytes from l4 to the end of the IP packet */
 	__u16 port;	       /* destination, host order; TCP and UDP */
 	__u16 source_port;
+	__u32 set;	  /* of the feed that lists it */
 	__u32 generation; /* of the policy that the packet meets */
 	enum batch batch;
 	__u64 source; /* as buckets know it */

@@ -49,3 +49,52 @@ void entry_print_note(const struct edge *e, const struct edge_entry *entry)
 		printf("  %s%s%s", note.by, *note.why ? ": " : "", note.why);
 	putchar('\n');
 }
+
+const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
+					 const struct conf_cidr *address)
+{
+	const struct edge_banned *best = NULL;
+
+	for (size_t i = 0; i < bans->n; i++) {
+		const struct edge_banned *ban = &bans->items[i];
+
+		if (conf_cidr_holds(&ban->cidr, address) &&
+		    (!best || ban->cidr.prefixlen > best->cidr.prefixlen))
+			best = ban;
+	}
+	return best;
+}
+
+static uint64_t ban_left(const struct edge_banned *ban)
+{
+	uint64_t now = clock_mono() / NSEC_PER_SEC;
+
+	return ban->until > now ? ban->until - now : 0;
+}
+
+json_t *entry_ban_json(const struct edge_banned *ban)
+{
+	char text[CONF_CIDR_TEXT];
+	json_t *all;
+
+	if (!ban)
+		return json_null();
+	conf_cidr_format(&ban->cidr, text);
+	all = json_pack("{s:s, s:s, s:s, s:I}", "prefix", text, "by", ban->by, "reason", ban->why,
+			"offences", (json_int_t)ban->offences);
+	if (ban->until)
+		json_object_set_new(all, "expires_in", json_integer((json_int_t)ban_left(ban)));
+	return all;
+}
+
+void entry_print_ban(const struct edge_banned *ban)
+{
+	char text[CONF_CIDR_TEXT];
+
+	conf_cidr_format(&ban->cidr, text);
+	printf("%s", text);
+	if (ban->until)
+		printf("  ends in %" PRIu64 "s", ban_left(ban));
+	printf("  %s%s%s, offence %" PRIu32 "\n", ban->by, *ban->why ? ": " : "", ban->why,
+	       ban->offences);
+}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entries of lists as people and scripts see them. */
+/* Entries of lists, and bans, as people and scripts see them. */
 #ifndef LOADER_ENTRY_H
 #define LOADER_ENTRY_H
 
 #include <jansson.h>
 
+#include "edge/bans.h"
 #include "edge/lists.h"
 
 /* "operator", "file" */
@@ -15,5 +16,15 @@ json_t *entry_json(const struct edge *e, const struct edge_entry *entry);
 
 /* End and note, and the end of the line. */
 void entry_print_note(const struct edge *e, const struct edge_entry *entry);
+
+/* The longest that holds the address; NULL: none does. */
+const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
+					 const struct conf_cidr *address);
+
+/* null for NULL. */
+json_t *entry_ban_json(const struct edge_banned *ban);
+
+/* Prefix, end, who and why, and the end of the line. */
+void entry_print_ban(const struct edge_banned *ban);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "conf/cidr.h"
 #include "edge/events.h"
+#include "edge/feeds.h"
 #include "edge/lists.h"
 #include "edge/pcap.h"
 #include "edge/reason.h"
@@ -28,8 +29,13 @@ struct source {
 	struct watcher *watcher;
 	const struct edge *edge;
 	struct edge_events *events;
-	struct edge_entries entries[2]; /* by enum edge_list; for what names its entry */
+	/* What decides, to name it: by enum edge_list; read once a second at most. */
+	struct edge_entries entries[2];
 	uint64_t read_at[2];
+	struct edge_banned_list bans;
+	uint64_t bans_read_at;
+	struct edge_set sets[FEED_SETS];
+	uint64_t sets_read_at;
 };
 
 struct watcher {
@@ -50,8 +56,11 @@ struct words {
 	char destination[INET6_ADDRSTRLEN];
 	char protocol[8];
 	char flags[32];
-	struct edge_ports ports;	/* zeros: none */
-	const struct edge_entry *entry; /* of a list; NULL: none decided */
+	struct edge_ports ports; /* zeros: none */
+	/* What decided, NULL where it is not that. */
+	const struct edge_entry *entry;
+	const struct edge_banned *ban;
+	const char *feed;
 };
 
 /* Whether an entry of a list decides by this reason, and of which. */
@@ -61,22 +70,52 @@ static bool list_of(enum reason reason, enum edge_list *ret)
 	return reason == REASON_DENIED || reason == REASON_ALLOWED;
 }
 
-/* Lists are read once a second at most: an entry that is younger may not be named yet. */
+static bool is_old(uint64_t *read_at)
+{
+	uint64_t now = clock_mono();
+	bool old = !*read_at || now - *read_at > NSEC_PER_SEC;
+
+	if (old)
+		*read_at = now;
+	return old;
+}
+
+static const struct edge_banned *find_ban(struct source *s, const char *address)
+{
+	struct edge_banned_list fresh;
+	struct conf_cidr cidr;
+
+	if (conf_cidr_parse(slice_str(address), &cidr))
+		return NULL;
+	if (is_old(&s->bans_read_at) && edge_bans_read(s->edge, &fresh, NULL) == 0) {
+		edge_banned_list_fini(&s->bans);
+		s->bans = fresh;
+	}
+	return entry_find_ban(&s->bans, &cidr);
+}
+
+static const char *find_feed(struct source *s, uint8_t set)
+{
+	size_t bytes;
+
+	if (is_old(&s->sets_read_at))
+		edge_sets_read(s->edge, s->sets, &bytes, NULL);
+	return s->sets[set].set.name;
+}
+
+/* One that is younger than what was read may not be named yet. */
 static const struct edge_entry *find_entry(struct source *s, const struct event *event,
 					   const char *address)
 {
-	uint64_t now = clock_mono();
 	struct edge_entries fresh;
 	struct conf_cidr cidr;
 	enum edge_list list;
 
 	if (!list_of(event->head.reason, &list) || conf_cidr_parse(slice_str(address), &cidr))
 		return NULL;
-	if ((!s->read_at[list] || now - s->read_at[list] > NSEC_PER_SEC) &&
-	    edge_list_read(s->edge, list, &fresh, NULL) == 0) {
+	if (is_old(&s->read_at[list]) && edge_list_read(s->edge, list, &fresh, NULL) == 0) {
 		edge_entries_fini(&s->entries[list]);
 		s->entries[list] = fresh;
-		s->read_at[list] = now;
 	}
 	return edge_entries_match(&s->entries[list], &cidr);
 }
@@ -112,6 +151,10 @@ static void describe(struct source *s, const struct event *event, struct words *
 	edge_event_ports(event, &ret->ports);
 	name_flags(ret->ports.flags, ret->flags);
 	ret->entry = find_entry(s, event, ret->source);
+	if (head->reason == REASON_BANNED)
+		ret->ban = find_ban(s, ret->source);
+	if (head->reason == REASON_LISTED)
+		ret->feed = find_feed(s, head->set);
 }
 
 static uint64_t wall_of(const struct watcher *w, const struct event *event)
@@ -152,6 +195,11 @@ static void print_event(struct source *s, const struct event *event)
 		conf_cidr_format(&words.entry->cidr, prefix);
 		printf("  %s, %s", prefix, entry_origin(words.entry));
 		entry_print_note(s->edge, words.entry);
+	} else if (words.ban) {
+		printf("  ");
+		entry_print_ban(words.ban);
+	} else if (words.feed) {
+		printf("  feed %s\n", words.feed);
 	} else {
 		putchar('\n');
 	}
@@ -172,6 +220,8 @@ static void json_event(struct source *s, const struct event *event)
 			(int)words.ports.source, "port", (int)words.ports.destination, "flags",
 			words.flags, "bytes", (json_int_t)event->bytes, "entry",
 			words.entry ? entry_json(s->edge, words.entry) : json_null());
+	json_object_set_new(all, "ban", entry_ban_json(words.ban));
+	json_object_set_new(all, "feed", words.feed ? json_string(words.feed) : json_null());
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);
@@ -323,6 +373,7 @@ enum status cmd_watch(const struct options *o)
 		edge_events_close(w.sources[i].events);
 		edge_entries_fini(&w.sources[i].entries[EDGE_ALLOW]);
 		edge_entries_fini(&w.sources[i].entries[EDGE_DENY]);
+		edge_banned_list_fini(&w.sources[i].bans);
 	}
 	if (w.pcap && w.pcap != stdout && fclose(w.pcap) && rc >= 0)
 		rc = error_sys(&w.err, errno, "%s", o->pcap);

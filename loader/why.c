@@ -123,17 +123,6 @@ static int ask_of(const struct options *o, const struct edge *e, struct edge_que
 	return 0;
 }
 
-static void find_ban(struct finding *f)
-{
-	for (size_t i = 0; i < f->bans.n; i++) {
-		const struct edge_banned *ban = &f->bans.items[i];
-
-		if (conf_cidr_holds(&ban->cidr, &f->question.source) &&
-		    (!f->ban || ban->cidr.prefixlen > f->ban->cidr.prefixlen))
-			f->ban = ban;
-	}
-}
-
 static void find_rule(struct finding *f)
 {
 	for (size_t i = 0; i < f->rules.n; i++) {
@@ -191,7 +180,7 @@ static int find(const struct options *o, const struct edge *e, struct finding *f
 		rc = edge_sets_read(e, f->sets, &bytes, err);
 	if (rc < 0)
 		return rc;
-	find_ban(f);
+	f->ban = entry_find_ban(&f->bans, &f->question.source);
 	find_rule(f);
 	f->talker = edge_talkers_find(&f->talkers, edge_source_of(&f->question.source));
 	f->protected = port_protected(f);
@@ -220,13 +209,6 @@ static const char *packet_text(const struct edge_question *q)
 	return q->ack ? "TCP ACK" : "TCP SYN";
 }
 
-static uint64_t ban_left(const struct edge_banned *ban)
-{
-	uint64_t now = clock_mono() / NSEC_PER_SEC;
-
-	return ban->until > now ? ban->until - now : 0;
-}
-
 static void print_entry(const struct finding *f, int list)
 {
 	char prefix[CONF_CIDR_TEXT];
@@ -247,12 +229,8 @@ static void print_ban_and_rule(const struct finding *f)
 	char text[EDGE_RULE_TEXT];
 
 	if (f->ban) {
-		conf_cidr_format(&f->ban->cidr, text);
-		printf("  ban       %s", text);
-		if (f->ban->until)
-			printf("  ends in %" PRIu64 "s", ban_left(f->ban));
-		printf("  %s%s%s, offence %" PRIu32 "\n", f->ban->by, *f->ban->why ? ": " : "",
-		       f->ban->why, f->ban->offences);
+		printf("  ban       ");
+		entry_print_ban(f->ban);
 	}
 	if (f->rule) {
 		edge_rule_format(f->rule, text);
@@ -381,21 +359,6 @@ static json_t *json_limits(const struct edge_answer *a)
 			 json_levels(a->port));
 }
 
-static json_t *json_ban(const struct edge_banned *ban)
-{
-	char text[CONF_CIDR_TEXT];
-	json_t *all;
-
-	if (!ban)
-		return json_null();
-	conf_cidr_format(&ban->cidr, text);
-	all = json_pack("{s:s, s:s, s:s, s:I}", "prefix", text, "by", ban->by, "reason", ban->why,
-			"offences", (json_int_t)ban->offences);
-	if (ban->until)
-		json_object_set_new(all, "expires_in", json_integer((json_int_t)ban_left(ban)));
-	return all;
-}
-
 static json_t *json_rule(const struct edge_rule *rule)
 {
 	char text[EDGE_RULE_TEXT];
@@ -424,7 +387,7 @@ static json_t *to_json(const struct finding *f)
 	for (int i = 0; i < 2; i++)
 		json_object_set_new(all, list_names[i],
 				    f->entry[i] ? entry_json(f->edge, f->entry[i]) : json_null());
-	json_object_set_new(all, "ban", json_ban(f->ban));
+	json_object_set_new(all, "ban", entry_ban_json(f->ban));
 	json_object_set_new(all, "rule", json_rule(f->rule));
 	json_object_set_new(all, "feed",
 			    f->answer.set ? json_string(f->sets[f->answer.set % FEED_SETS].set.name)

@@ -114,6 +114,26 @@ def test_watch_as_text_with_ports_of_both_families(bed):
     assert re.search(rf"^{at} \[fd07::2\]:4242 > \[fd07::1\]:5353 length 67  fd07::/64, file$", text, re.M), text
 
 
+def test_watch_names_bans_and_feeds(bed):
+    (bed.path / "bad.netset").write_text("10.7.0.4\n")
+    bed.attach(f"  deny: [{{file: {bed.path}/bad.netset, name: bad-ones}}]\n")
+    bed.sluice("ban", "add", "10.7.0.3", "--note", "brute force", "--by", "ids", *here(bed))
+    for host in (3, 4):
+        run("ip", "-n", bed.client, "addr", "add", f"10.7.0.{host}/16", "dev", bed.peer)
+    for args in (("--json",), ()):
+        watch = Watch(bed, "--count", 2, *args)
+        assert not bed.ping(source="10.7.0.3") and not bed.ping(source="10.7.0.4")
+        out, _ = watch.process.communicate(timeout=20)
+        banned, listed = out.decode().splitlines()
+        if args:
+            banned, listed = json.loads(banned), json.loads(listed)
+            assert (banned["reason"], banned["ban"]["by"], banned["ban"]["reason"], banned["feed"]) == ("banned", "ids", "brute force", None)
+            assert (listed["reason"], listed["feed"], listed["ban"], listed["entry"]) == ("listed", "bad-ones", None, None)
+        else:
+            assert re.search(r" banned icmp 10\.7\.0\.3 > .*  10\.7\.0\.3  ends in \d+s  ids: brute force, offence 1$", banned), banned
+            assert re.search(r" listed icmp 10\.7\.0\.4 > .*  feed bad-ones$", listed), listed
+
+
 def test_watch_writes_captures(bed):
     bed.attach("  deny: [10.7.0.2]\n")
     watch = Watch(bed, "--pcap", "-", "--count", 2)
