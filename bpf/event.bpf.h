@@ -19,8 +19,15 @@ static __always_inline void event_fill(struct xdp_md *ctx, const struct event_he
 	e->time = bpf_ktime_get_ns();
 	e->ifindex = ctx->ingress_ifindex;
 	e->bytes = bytes;
-	barrier_var(n); /* or the compiler removes the bounds that the verifier wants to see */
-	if (n < 1 || n > EVENT_FRAME || bpf_xdp_load_bytes(ctx, 0, e->frame, n))
+	/*
+	 * The verifier wants to see both bounds, each on its own, and Linux 6.1 learns nothing of "not 0"; a frame has at
+	 * least its Ethernet header.
+	 */
+	barrier_var(n);
+	if (n < ETH_HLEN)
+		n = ETH_HLEN;
+	barrier_var(n);
+	if (n > EVENT_FRAME || bpf_xdp_load_bytes(ctx, 0, e->frame, n))
 		n = 0;
 	e->captured = n;
 }

@@ -205,7 +205,10 @@ static __always_inline bool syn_load(struct xdp_md *ctx, const struct segment *a
 		return false;
 	len = tcp->doff * 4;
 	barrier_var(len); /* or the compiler removes the bounds that the verifier wants to see */
-	if (len < sizeof(*tcp) || len > TCP_MAX_HEAD)
+	if (len > TCP_MAX_HEAD)
+		return false;
+	barrier_var(len); /* each on its own, says Linux 6.1 */
+	if (len < sizeof(*tcp))
 		return false;
 	syn_tuple(ip, ip_len, (void *)tcp, &syn->tuple);
 	syn->sum = ip_len == sizeof(struct iphdr) ? sum_words(&syn->tuple.ipv4.saddr, 2)
@@ -236,8 +239,12 @@ static __always_inline __s64 syn_ask(struct xdp_md *ctx, void *ip, const __u32 i
 
 	if (!sk)
 		return -1;
+	/* It is one of these lengths; the verifier wants to see both bounds, each on its own. */
 	barrier_var(len);
-	if (len >= sizeof(syn->tcp) && len <= TCP_MAX_HEAD)
+	if (len < sizeof(syn->tcp))
+		len = sizeof(syn->tcp);
+	barrier_var(len);
+	if (len <= TCP_MAX_HEAD)
 		cookie = bpf_tcp_gen_syncookie(sk, ip, ip_len, &syn->tcp, len);
 	bpf_sk_release(sk);
 	return cookie;

@@ -54,8 +54,11 @@ static long synopts_step(__u32 index, void *context)
 	__u32 at = syn->at, size;
 
 	(void)index;
-	if (at < sizeof(syn->tcp) || at >= TCP_MAX_HEAD || at >= syn->len ||
-	    syn->bytes[at] == TCP_OPTION_END)
+	/* The verifier wants to see both bounds, each on its own. */
+	if (at >= TCP_MAX_HEAD || at >= syn->len)
+		return 1;
+	barrier_var(at);
+	if (at < sizeof(syn->tcp) || syn->bytes[at] == TCP_OPTION_END)
 		return 1;
 	if (syn->bytes[at] == TCP_OPTION_NOP) {
 		syn->at = at + 1;
