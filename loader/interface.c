@@ -382,6 +382,9 @@ enum status cmd_attach(const struct options *o)
 		if (*a[i].note)
 			fprintf(stderr, "sluice: note: %s\n", a[i].note);
 		rc = show(a[i].name, &v);
+		if (rc < 0) /* it is attached all the same */
+			print_warning(v.err.text);
+		rc = 0;
 	}
 	return finish(&v, rc);
 }

@@ -114,16 +114,20 @@ bool edge_entry_next(const struct edge *e, int map, union edge_value *value)
 }
 
 /* Entries that others have removed meanwhile stay away. */
-static void settle_entry(const struct edge *e, int map, const union edge_key *key, bool committed)
+static bool settle_entry(const struct edge *e, int map, const union edge_key *key, bool committed)
 {
 	union edge_value v;
+	int rc;
 
-	if (bpf_map_lookup_elem(map, key, &v) < 0 || v.list.stage == STAGE_NONE)
-		return;
+	if (bpf_map_lookup_elem(map, key, &v) < 0)
+		return errno == ENOENT;
+	if (v.list.stage == STAGE_NONE)
+		return true;
 	if (settled(e, map, &v, committed))
-		bpf_map_update_elem(map, key, &v, BPF_EXIST);
+		rc = bpf_map_update_elem(map, key, &v, BPF_EXIST);
 	else
-		bpf_map_delete_elem(map, key);
+		rc = bpf_map_delete_elem(map, key);
+	return rc == 0 || errno == ENOENT;
 }
 
 typedef void entry_fn(const struct edge *e, int map, const union edge_key *key, void *arg);
@@ -155,18 +159,28 @@ static int each_list(const struct edge *e, entry_fn *fn, void *arg)
 	return rc;
 }
 
+struct settling {
+	bool committed;
+	bool failed; /* of one entry at least */
+};
+
 static void settle_one(const struct edge *e, int map, const union edge_key *key, void *arg)
 {
-	settle_entry(e, map, key, *(const bool *)arg);
+	struct settling *s = arg;
+
+	s->failed |= !settle_entry(e, map, key, s->committed);
 }
 
 static int settle_all(const struct edge *e, bool committed)
 {
-	int rc = each_list(e, settle_one, &committed);
+	struct settling s = {.committed = committed};
+	int rc = each_list(e, settle_one, &s);
 
 	if (rc == 0)
-		rc = each_entry(e, e->bans, settle_one, &committed);
-	return rc == 0 ? each_entry(e, e->rules, settle_one, &committed) : rc;
+		rc = each_entry(e, e->bans, settle_one, &s);
+	if (rc == 0)
+		rc = each_entry(e, e->rules, settle_one, &s);
+	return rc == 0 && s.failed ? -ENOMEM : rc;
 }
 
 int edge_batch_begin(struct edge_batch *b, const struct edge *e, struct error *err)
@@ -297,9 +311,12 @@ static void commit(const struct edge *e, bool policy)
 
 static void clear_stages(struct edge_batch *b)
 {
+	bool all = true;
+
 	for (size_t i = 0; i < b->n; i++)
-		settle_entry(b->edge, b->items[i].map, &b->items[i].key, true);
-	head_write(b->edge, head_read(b->edge).generation, BATCH_NONE);
+		all &= settle_entry(b->edge, b->items[i].map, &b->items[i].key, true);
+	if (all) /* else they count as they are, and the next batch clears them */
+		head_write(b->edge, head_read(b->edge).generation, BATCH_NONE);
 	end(b);
 }
 
@@ -341,18 +358,22 @@ void edge_batch_resume(const struct edge *e, bool policy)
 
 void edge_batch_abort(struct edge_batch *b)
 {
+	bool all = true;
+
 	if (!b->edge)
 		return;
+
 	/* From the last, so that an entry that was staged twice becomes what it was. */
 	while (b->n) {
 		const struct edge_staged *s = &b->items[--b->n];
 
-		if (s->was_there)
-			bpf_map_update_elem(s->map, &s->key, &s->before, BPF_EXIST);
-		else
-			bpf_map_delete_elem(s->map, &s->key);
+		int rc = s->was_there ? bpf_map_update_elem(s->map, &s->key, &s->before, BPF_EXIST)
+				      : bpf_map_delete_elem(s->map, &s->key);
+
+		all &= rc == 0 || errno == ENOENT;
 	}
-	head_write(b->edge, head_read(b->edge).generation, BATCH_NONE);
+	if (all) /* else the next batch does it */
+		head_write(b->edge, head_read(b->edge).generation, BATCH_NONE);
 	end(b);
 }
 

@@ -270,6 +270,9 @@ int edge_get_map(const char *name, const struct bpf_object *obj, const struct bp
 			name, map, info.type, info.key_size, info.value_size, info.max_entries,
 			bpf_map__type(model), bpf_map__key_size(model), bpf_map__value_size(model),
 			bpf_map__max_entries(model), name);
+	errno = 0;
+	if (!edge_same_types(&info, obj, model, false, where) && errno == ENOMEM)
+		return error_sys(err, ENOMEM, "%s: pinned map %s", name, map);
 	if (!edge_same_types(&info, obj, model, false, where))
 		return error_set(err, EPROTO,
 				 "%s: the pinned map %s is of another layout ('%s' is not what it "
