@@ -265,12 +265,7 @@ static int run(struct call *c)
 
 	while (change->name && strcmp(change->name, c->o->action) != 0)
 		change++;
-	if (change->name) {
-		lock = edge_lock(&c->err);
-		if (lock < 0)
-			return lock;
-	}
-	rc = command_open(c->o, &c->edges, &c->err);
+	rc = command_open(c->o, change->name ? &lock : NULL, &c->edges, &c->err);
 	if (rc == 0 && change->name)
 		return run_change(c, change);
 	for (size_t i = 0; rc == 0 && i < c->edges.n; i++)
@@ -291,8 +286,7 @@ enum status cmd_ban(const struct options *o)
 	} else if (run(&c) < 0) {
 		status = command_fail(&c.err);
 	} else if (c.json) {
-		json_dumpf(c.json, stdout, JSON_INDENT(2));
-		putchar('\n');
+		command_print(c.json);
 	}
 	json_decref(c.json);
 	free(c.verdicts.items);

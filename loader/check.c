@@ -19,8 +19,7 @@ static void print_json(const char *file, const struct conf_diag *diag)
 		json_array_append_new(errors, json_stringn(line.ptr, line.len));
 	}
 	all = json_pack("{s:s, s:b, s:o}", "file", file, "ok", diag->errors == 0, "errors", errors);
-	json_dumpf(all, stdout, JSON_INDENT(2));
-	putchar('\n');
+	command_print(all);
 	json_decref(all);
 }
 

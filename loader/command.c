@@ -80,12 +80,23 @@ static int open_one(const char *name, void *arg)
 	return rc;
 }
 
-int command_open(const struct options *o, struct edges *ret, struct error *err)
+int command_open(const struct options *o, int *ret_lock, struct edges *ret, struct error *err)
 {
 	struct open open = {ret, err};
+	int lock = ret_lock ? edge_lock(err) : 0;
 
 	*ret = (struct edges){0};
+	if (lock < 0)
+		return lock;
+	if (ret_lock)
+		*ret_lock = lock;
 	return command_each(o, open_one, &open, err);
+}
+
+void command_print(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
 }
 
 void edges_fini(struct edges *e)

@@ -3,6 +3,7 @@
 #ifndef LOADER_COMMAND_H
 #define LOADER_COMMAND_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -132,9 +133,15 @@ struct edges {
 	size_t n;
 };
 
-/* --interface, or all that are attached; -ENOENT: there is none. Free by edges_fini, also when it failed. */
-int command_open(const struct options *o, struct edges *ret, struct error *err);
+/*
+ * --interface, or all that are attached; -ENOENT: there is none. Under the lock where ret_lock is set: its descriptor, for
+ * commands that change something. Free by edges_fini, also when it failed.
+ */
+int command_open(const struct options *o, int *ret_lock, struct edges *ret, struct error *err);
 void edges_fini(struct edges *e);
+
+/* A command's JSON, on standard output. */
+void command_print(const json_t *json);
 
 /* Call fn for --interface, or for every attached interface; -ENOENT when there is none. */
 int command_each(const struct options *o, int (*fn)(const char *name, void *arg), void *arg,

@@ -34,8 +34,7 @@ struct visit {
 static enum status finish(struct visit *v, int rc)
 {
 	if (rc == 0 && v->json) {
-		json_dumpf(v->json, stdout, JSON_INDENT(2));
-		putchar('\n');
+		command_print(v->json);
 	}
 	json_decref(v->json);
 	return rc < 0 ? command_fail(&v->err) : STATUS_DONE;
@@ -158,10 +157,9 @@ enum status cmd_apply(const struct options *o)
 	if (load_feeds(cfg, &feeds, &v.err) < 0)
 		return command_fail(&v.err);
 	v.json = o->json ? json_array() : NULL;
-	lock = edge_lock(&v.err);
-	rc = lock < 0 ? lock : edge_sysctl_check(&cfg->edge, false, print_warning, &v.err);
+	rc = command_open(o, &lock, &edges, &v.err);
 	if (rc == 0)
-		rc = command_open(o, &edges, &v.err);
+		rc = edge_sysctl_check(&cfg->edge, false, print_warning, &v.err);
 	if (rc == 0)
 		rc = edge_apply(edges.items, edges.n, cfg, &feeds, &v.err);
 	for (size_t i = 0; rc == 0 && i < edges.n; i++) {

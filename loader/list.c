@@ -234,12 +234,7 @@ static int run(struct call *c)
 		change++;
 	while (view->name && strcmp(view->name, c->o->action) != 0)
 		view++;
-	if (change->name) {
-		lock = edge_lock(&c->err);
-		if (lock < 0)
-			return lock;
-	}
-	rc = command_open(c->o, &c->edges, &c->err);
+	rc = command_open(c->o, change->name ? &lock : NULL, &c->edges, &c->err);
 	if (rc < 0)
 		return rc;
 	return change->name ? run_change(c, change) : run_view(c, view);
@@ -273,8 +268,7 @@ enum status cmd_list(const struct options *o)
 			status = STATUS_NOT_FOUND;
 	}
 	if (rc == 0 && c.json) {
-		json_dumpf(c.json, stdout, JSON_INDENT(2));
-		putchar('\n');
+		command_print(c.json);
 	}
 	json_decref(c.json);
 	addresses_fini(&c.addresses);

@@ -76,8 +76,7 @@ enum status cmd_stats(const struct options *o)
 	int rc = command_each(o, show, &v, &v.err);
 
 	if (rc == 0 && v.json) {
-		json_dumpf(v.json, stdout, JSON_INDENT(2));
-		putchar('\n');
+		command_print(v.json);
 	}
 	json_decref(v.json);
 	return rc < 0 ? command_fail(&v.err) : STATUS_DONE;

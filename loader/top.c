@@ -289,8 +289,7 @@ static void print_json(const struct top *t)
 
 	for (size_t i = 0; i < t->edges.n; i++)
 		json_array_append_new(all, to_json(&t->rates[i]));
-	json_dumpf(all, stdout, JSON_INDENT(2));
-	putchar('\n');
+	command_print(all);
 	json_decref(all);
 }
 
@@ -373,7 +372,7 @@ static int run(struct top *t)
 	_cleanup_close_ int signals = open_signals();
 	/* Held for as long as this runs: the kernel measures programs, which costs each packet some 20 ns. */
 	_cleanup_close_ int measured = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	int rc = command_open(t->o, &t->edges, &t->err);
+	int rc = command_open(t->o, NULL, &t->edges, &t->err);
 
 	if (rc == 0)
 		t->rates = calloc(t->edges.n, sizeof(*t->rates));

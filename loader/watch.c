@@ -287,8 +287,8 @@ static int open_signals(void)
 static int start(struct watcher *w)
 {
 	uint64_t reasons = w->o->reasons ? w->o->reasons : edge_reasons_drop();
-	_cleanup_close_ int lock = edge_lock(&w->err);
-	int rc = lock < 0 ? lock : command_open(w->o, &w->edges, &w->err);
+	_cleanup_close_ int lock = -1;
+	int rc = command_open(w->o, &lock, &w->edges, &w->err);
 
 	if (rc < 0)
 		return rc;

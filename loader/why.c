@@ -402,7 +402,7 @@ enum status cmd_why(const struct options *o)
 	json_t *all = o->json ? json_array() : NULL;
 	struct error err = {0};
 	struct edges edges;
-	int rc = command_open(o, &edges, &err);
+	int rc = command_open(o, NULL, &edges, &err);
 
 	for (size_t i = 0; rc == 0 && i < edges.n; i++) {
 		struct finding *f = calloc(1, sizeof(*f));
@@ -417,8 +417,7 @@ enum status cmd_why(const struct options *o)
 		free(f);
 	}
 	if (rc == 0 && all) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		putchar('\n');
+		command_print(all);
 	}
 	json_decref(all);
 	edges_fini(&edges);
