@@ -251,7 +251,7 @@ static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at
 				    const __u32 ip_len)
 {
 	const void *ip = frame_at(ctx, at->ip & 31, ip_len);
-	const struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
+	const struct tcphdr *tcp = frame_at(ctx, at->l4 & OFFSET_MAX, sizeof(*tcp));
 	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
 	int state;

@@ -25,7 +25,7 @@
 
 #define IP_MAX		   65535 /* longer packets, merged by this host (BIG TCP), say 0 */
 #define VLAN_TAGS	   2
-#define IP6_EXTENSIONS	   6 /* more than any sender has a use for */
+#define IP6_EXTENSIONS	   5 /* no sender has a use for more */
 
 #define TCP_FIN		   0x01
 #define TCP_SYN		   0x02
@@ -39,6 +39,8 @@
 #define IP_FRAGMENT_OFFSET 0x1fff
 #define IP_MORE_FRAGMENTS  0x2000
 #define IP6_MORE_FRAGMENTS 1
+
+#define OFFSET_MAX	   0x3fff /* no header that is looked at begins later */
 
 struct vlan_header {
 	__be16 tci;
@@ -193,44 +195,83 @@ static __always_inline enum reason parse_ip4(struct packet *p)
 	return REASON_PASSED;
 }
 
-/* Move past extension headers up to one that the guard knows, or does not. */
-static __always_inline enum reason parse_extensions(struct packet *p)
-{
-#pragma unroll
-	for (int i = 0; i < IP6_EXTENSIONS; i++) {
-		struct ip6_extension *ext;
-		__u32 len;
+/* Where a walk along extension headers stands. */
+struct extensions {
+	__u32 at;   /* offset of the next header */
+	__u32 left; /* bytes from there to the end of the IP packet */
+	__u16 fragment_offset;
+	__u8 protocol;
+	bool more_fragments;
+};
 
-		switch (p->protocol) {
-		case IPPROTO_HOPOPTS:
-		case IPPROTO_ROUTING:
-		case IPPROTO_DSTOPTS:
-		case IPPROTO_FRAGMENT:
-		case IPPROTO_AH:
-			break;
-		default:
-			return REASON_PASSED;
-		}
-		ext = take(p, 8);
-		if (!ext)
+static __always_inline bool is_extension(__u8 protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+	       protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_FRAGMENT ||
+	       protocol == IPPROTO_AH;
+}
+
+/* Up to a header that the guard knows, or does not. */
+static __always_inline enum reason walk_extensions(void *data, void *end, struct extensions *x)
+{
+	for (int i = 0; i < IP6_EXTENSIONS; i++) {
+		struct ip6_extension *ext = data + (x->at & OFFSET_MAX);
+		__u32 len = 8;
+
+		if ((void *)ext + 8 > end)
 			return REASON_MALFORMED;
-		len = 8;
-		if (p->protocol == IPPROTO_FRAGMENT) {
-			p->fragment_offset = bpf_ntohs(ext->fragment) >> 3;
-			p->more_fragments = bpf_ntohs(ext->fragment) & IP6_MORE_FRAGMENTS;
-		} else if (p->protocol == IPPROTO_AH) {
+		if (x->protocol == IPPROTO_FRAGMENT) {
+			x->fragment_offset = bpf_ntohs(ext->fragment) >> 3;
+			x->more_fragments = bpf_ntohs(ext->fragment) & IP6_MORE_FRAGMENTS;
+		} else if (x->protocol == IPPROTO_AH) {
 			len = (ext->len + 2) * 4;
 		} else {
 			len = (ext->len + 1) * 8;
 		}
-		if (len > p->l4_len || len < 8 || !skip(p, len - 8, 2040))
+		if (len > x->left || len < 8 || (void *)ext + len > end)
 			return REASON_MALFORMED;
-		p->l4_len -= len;
-		p->protocol = ext->next;
-		if (p->fragment_offset)
+		x->at += len;
+		x->left -= len;
+		x->protocol = ext->next;
+		if (x->fragment_offset || !is_extension(x->protocol))
 			return REASON_PASSED;
 	}
 	return REASON_IP6_HEADERS;
+}
+
+#ifdef __bpf__
+/* Global, so that the verifier looks at it once, and not at all that follows once a header. */
+__noinline int parse_walk(struct xdp_md *ctx, struct extensions *x)
+{
+	if (!x)
+		return REASON_MALFORMED;
+	return walk_extensions((void *)(long)ctx->data, (void *)(long)ctx->data_end, x);
+}
+#endif
+
+/* Move past extension headers, which few packets have. */
+static __always_inline enum reason parse_extensions(struct packet *p)
+{
+	struct extensions x = {
+		.at = p->cursor - p->data,
+		.left = p->l4_len,
+		.protocol = p->protocol,
+	};
+	enum reason reason;
+
+	if (!is_extension(p->protocol))
+		return REASON_PASSED;
+#ifdef __bpf__
+	reason = parse_walk(p->ctx, &x);
+#else
+	reason = walk_extensions(p->data, p->end, &x);
+#endif
+	p->fragment_offset = x.fragment_offset;
+	p->more_fragments = x.more_fragments;
+	p->protocol = x.protocol;
+	p->l4_len = x.left;
+	p->cursor = p->data + (x.at & OFFSET_MAX);
+	return reason;
 }
 
 static __always_inline enum reason parse_ip6(struct packet *p)

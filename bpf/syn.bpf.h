@@ -16,9 +16,8 @@
 #include "bpf/synopts.bpf.h"
 #include "bpf/synreply.bpf.h"
 
-#define TCP_LISTENING 10     /* BPF_TCP_LISTEN */
-#define USUAL_LEN     40     /* of a SYN's header: Linux and its like */
-#define L4_MAX	      0x3fff /* offsets of TCP are smaller: parse.bpf.h skips no more */
+#define TCP_LISTENING 10 /* BPF_TCP_LISTEN */
+#define USUAL_LEN     40 /* of a SYN's header: Linux and its like */
 
 /* SYN_AUTO goes on with cookies for a while. Written once a tick of the clock, not once a SYN. */
 static __always_inline void syn_hold(struct syn_state *state, __u64 now)
@@ -139,7 +138,7 @@ static __always_inline enum reason check_ack(struct xdp_md *ctx, const struct se
 					     const __u32 ip_len)
 {
 	void *ip = frame_at(ctx, at->ip & 31, ip_len);
-	struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
+	struct tcphdr *tcp = frame_at(ctx, at->l4 & OFFSET_MAX, sizeof(*tcp));
 	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
 	bool valid;
@@ -197,8 +196,8 @@ static __always_inline bool tcp_checksum_ok(const struct segment *at, const stru
 static __always_inline bool syn_load(struct xdp_md *ctx, const struct segment *at, const void *ip,
 				     const __u32 ip_len, struct syn *syn)
 {
-	struct tcphdr *tcp = frame_at(ctx, at->l4 & L4_MAX, sizeof(*tcp));
-	void *usual = frame_at(ctx, at->l4 & L4_MAX, USUAL_LEN);
+	struct tcphdr *tcp = frame_at(ctx, at->l4 & OFFSET_MAX, sizeof(*tcp));
+	void *usual = frame_at(ctx, at->l4 & OFFSET_MAX, USUAL_LEN);
 	__u32 len;
 
 	if (!tcp)
