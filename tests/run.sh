@@ -36,7 +36,7 @@ sum() {
 run() {
 	local name=$1 passed_re=$2 failed_re=$3 status p f
 	shift 3
-	timeout 600 "${prefix[@]}" "$@" >"$log" 2>&1
+	timeout 900 "${prefix[@]}" "$@" >"$log" 2>&1
 	status=$?
 	p=$(sum "$passed_re")
 	f=$(sum "$failed_re")
@@ -103,10 +103,10 @@ replay() {
 	done
 }
 
-# Debian's interpreter, whatever PATH and PYTHONPATH say.
+# python TESTS OPTION...: Debian's interpreter, whatever PATH and PYTHONPATH say.
 python() {
 	run "$1" '[0-9]+ passed' '[0-9]+ (failed|errors?|skipped|xfailed|xpassed)' \
-		/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider "$1"
+		/usr/bin/python3 -EsB -m pytest -q -p no:cacheprovider "$@"
 }
 
 # The first race ends a process, and so its test. ThreadSanitizer finds no room where addresses are very random.
@@ -135,7 +135,8 @@ for build in "$@"; do
 		group "packets, $build, clang 19" packet_next "$build"
 	fi
 	group "fuzz replay, $build" replay "$build"
-	group "network, $build" python tests/net
+	# They wait more than they compute.
+	group "network, $build" python tests/net -n 3
 	group "integration, $build" python tests/integration
 done
 echo "$all_passed passed, $all_failed failed"

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two network namespaces joined by a veth pair: the gateway's end is the guard's. All names are the test's own."""
+"""
+Two network namespaces joined by a veth pair: the gateway's end is the guard's. All names are the test's own, and so that
+commands without --interface meet no other run's, each process of pytest has a bpffs of its own.
+"""
+import ctypes
 import json
 import os
 import pathlib
@@ -16,6 +20,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("SLUICE_BUILD", "build")
 PASS = BUILD / "tests/bpf/pass.bpf.o"
 PINS = pathlib.Path("/sys/fs/bpf/sluice")
+
+
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+
+
+def mount_own_bpffs():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) or \
+            libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, b"mode=0700"):
+        raise OSError(ctypes.get_errno(), "a bpffs of the tests' own")
+
+
+mount_own_bpffs()
 
 
 def run(*command, check=True, **more):
@@ -71,6 +88,7 @@ class Bed:
             run("ip", "-n", ns, "link", "set", dev, "up")
         # XDP_TX on veth ends in a queue of the peer's, which only an XDP program there makes it look into.
         run("ip", "-n", self.client, "link", "set", "dev", self.peer, "xdp", "obj", PASS, "sec", "xdp.frags")
+        until(lambda: self.ping() and self.ping("fd07::1"), "the link")
 
     def inside(self, ns, *command, **more):
         return run("nsenter", f"--net=/run/netns/{ns}", *command, **more)

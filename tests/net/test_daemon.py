@@ -54,7 +54,7 @@ def test_connecting_has_a_deadline(bed):
                       "services: {api: {endpoints: [http://10.7.0.9:80], timeouts: {connect: 300ms}}}\n"
                       "routes: [{name: all, match: {path: /*}, to: api}]\n")
     # Nobody answers there, and the neighbour is known, so that the kernel does not find out itself.
-    bed.inside(bed.gateway, "ip", "neigh", "add", "10.7.0.9", "lladdr", "02:00:00:00:00:09", "dev", bed.interface)
+    bed.inside(bed.gateway, "ip", "neigh", "replace", "10.7.0.9", "lladdr", "02:00:00:00:00:09", "dev", bed.interface)
     serve(bed, config)
     start = time.monotonic()
     assert fetch(bed, "http://127.0.0.1:8080/", "-m", "20") == "504"

@@ -99,7 +99,7 @@ def test_watch_as_text_with_ports_of_both_families(bed):
     bed.attach("  deny: [10.7.0.2, 'fd07::/64']\n")
     # The gateway's answers to the neighbour's questions would be dropped.
     mac = json.loads(run("ip", "-n", bed.gateway, "-j", "link", "show", bed.interface).stdout)[0]["address"]
-    run("ip", "-n", bed.client, "neigh", "add", "fd07::1", "lladdr", mac, "dev", bed.peer)
+    run("ip", "-n", bed.client, "neigh", "replace", "fd07::1", "lladdr", mac, "dev", bed.peer)
     watch = Watch(bed)
     for family, address in ((socket.AF_INET, "10.7.0.1"), (socket.AF_INET6, "fd07::1")):
         code = (f"import socket; s = socket.socket({int(family)}, socket.SOCK_DGRAM); s.bind(('', 4242))\n"
