@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The guard: what an interface lets through. Allow, ban, deny, feeds, port rules, SYN gate, token bucket, pass, in this
- * order; each is one header. A packet is counted once, under the reason of its verdict.
+ * The guard: what an interface lets through. Allow, ban, deny and feeds, port rules, SYN gate, limits, pass, in this order;
+ * each is a header or two. A packet is counted once, under the reason of its verdict.
  */
 #include "bpf/acl.bpf.h"
 #include "bpf/ban.bpf.h"
