@@ -72,19 +72,55 @@ static uint64_t ban_left(const struct edge_banned *ban)
 	return ban->until > now ? ban->until - now : 0;
 }
 
-json_t *entry_ban_json(const struct edge_banned *ban)
+/* Without its end. */
+static json_t *verdict_json(const struct edge_banned *ban)
 {
 	char text[CONF_CIDR_TEXT];
+
+	conf_cidr_format(&ban->cidr, text);
+	return json_pack("{s:s, s:s, s:s, s:I}", "prefix", text, "by", ban->by, "reason", ban->why,
+			 "offences", (json_int_t)ban->offences);
+}
+
+json_t *entry_ban_json(const struct edge_banned *ban)
+{
 	json_t *all;
 
 	if (!ban)
 		return json_null();
-	conf_cidr_format(&ban->cidr, text);
-	all = json_pack("{s:s, s:s, s:s, s:I}", "prefix", text, "by", ban->by, "reason", ban->why,
-			"offences", (json_int_t)ban->offences);
+	all = verdict_json(ban);
 	if (ban->until)
 		json_object_set_new(all, "expires_in", json_integer((json_int_t)ban_left(ban)));
 	return all;
+}
+
+static uint64_t ended_ago(const struct edge_banned *ban)
+{
+	return clock_mono() / NSEC_PER_SEC - ban->until;
+}
+
+/* 0: about to be. */
+static uint64_t forgotten_in(const struct edge_banned *ban, uint32_t remembered)
+{
+	uint64_t ago = ended_ago(ban);
+
+	return remembered > ago ? remembered - ago : 0;
+}
+
+json_t *entry_past_ban_json(const struct edge_banned *ban, uint32_t remembered)
+{
+	json_t *all = verdict_json(ban);
+
+	json_object_set_new(all, "ended_seconds_ago", json_integer((json_int_t)ended_ago(ban)));
+	json_object_set_new(all, "forgotten_in",
+			    json_integer((json_int_t)forgotten_in(ban, remembered)));
+	return all;
+}
+
+static void print_verdict(const struct edge_banned *ban)
+{
+	printf("  %s%s%s, offence %" PRIu32 "\n", ban->by, *ban->why ? ": " : "", ban->why,
+	       ban->offences);
 }
 
 void entry_print_ban(const struct edge_banned *ban)
@@ -95,6 +131,15 @@ void entry_print_ban(const struct edge_banned *ban)
 	printf("%s", text);
 	if (ban->until)
 		printf("  ends in %" PRIu64 "s", ban_left(ban));
-	printf("  %s%s%s, offence %" PRIu32 "\n", ban->by, *ban->why ? ": " : "", ban->why,
-	       ban->offences);
+	print_verdict(ban);
+}
+
+void entry_print_past_ban(const struct edge_banned *ban, uint32_t remembered)
+{
+	char text[CONF_CIDR_TEXT];
+
+	conf_cidr_format(&ban->cidr, text);
+	printf("%s  ended %" PRIu64 "s ago, forgotten in %" PRIu64 "s", text, ended_ago(ban),
+	       forgotten_in(ban, remembered));
+	print_verdict(ban);
 }

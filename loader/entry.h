@@ -27,4 +27,8 @@ json_t *entry_ban_json(const struct edge_banned *ban);
 /* Prefix, end, who and why, and the end of the line. */
 void entry_print_ban(const struct edge_banned *ban);
 
+/* The same of one of edge_bans_past; remembered: its seconds. */
+json_t *entry_past_ban_json(const struct edge_banned *ban, uint32_t remembered);
+void entry_print_past_ban(const struct edge_banned *ban, uint32_t remembered);
+
 #endif

@@ -37,6 +37,8 @@ struct finding {
 	const struct edge_entry *entry[2]; /* of each that holds the source; NULL: none */
 	struct edge_banned_list bans;
 	const struct edge_banned *ban; /* the longest that holds the source; NULL: none */
+	struct edge_banned_list past;  /* those that held the source, the longest first */
+	uint32_t remembered;	       /* seconds, from their end on */
 	struct edge_rules rules;
 	const struct edge_rule
 		*rule; /* of the port, by which the guard goes; NULL: none names the source */
@@ -136,6 +138,28 @@ static void find_rule(struct finding *f)
 	}
 }
 
+static int by_length(const void *a, const void *b)
+{
+	const struct edge_banned *x = a, *y = b;
+
+	return y->cidr.prefixlen - x->cidr.prefixlen;
+}
+
+static int find_past(struct finding *f, struct error *err)
+{
+	struct edge_banned_list *past = &f->past;
+	int rc = edge_bans_past(f->edge, past, &f->remembered, err);
+	size_t n = 0;
+
+	for (size_t i = 0; i < past->n; i++)
+		if (conf_cidr_holds(&past->items[i].cidr, &f->question.source))
+			past->items[n++] = past->items[i];
+	past->n = n;
+	if (n)
+		qsort(past->items, n, sizeof(*past->items), by_length);
+	return rc;
+}
+
 static bool port_protected(const struct finding *f)
 {
 	uint32_t key = f->question.port;
@@ -152,6 +176,7 @@ static void finding_fini(struct finding *f)
 	for (int i = 0; i < 2; i++)
 		edge_entries_fini(&f->lists[i]);
 	edge_banned_list_fini(&f->bans);
+	edge_banned_list_fini(&f->past);
 	edge_rules_fini(&f->rules);
 	edge_talkers_fini(&f->talkers);
 }
@@ -172,6 +197,8 @@ static int find(const struct options *o, const struct edge *e, struct finding *f
 	}
 	if (rc == 0)
 		rc = edge_bans_read(e, &f->bans, err);
+	if (rc == 0)
+		rc = find_past(f, err);
 	if (rc == 0)
 		rc = edge_rules_read(e, &f->rules, err);
 	if (rc == 0)
@@ -231,6 +258,10 @@ static void print_ban_and_rule(const struct finding *f)
 	if (f->ban) {
 		printf("  ban       ");
 		entry_print_ban(f->ban);
+	}
+	for (size_t i = 0; i < f->past.n; i++) {
+		printf("  past ban  ");
+		entry_print_past_ban(&f->past.items[i], f->remembered);
 	}
 	if (f->rule) {
 		edge_rule_format(f->rule, text);
@@ -359,6 +390,15 @@ static json_t *json_limits(const struct edge_answer *a)
 			 json_levels(a->port));
 }
 
+static json_t *json_past(const struct finding *f)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < f->past.n; i++)
+		json_array_append_new(all, entry_past_ban_json(&f->past.items[i], f->remembered));
+	return all;
+}
+
 static json_t *json_rule(const struct edge_rule *rule)
 {
 	char text[EDGE_RULE_TEXT];
@@ -388,6 +428,7 @@ static json_t *to_json(const struct finding *f)
 		json_object_set_new(all, list_names[i],
 				    f->entry[i] ? entry_json(f->edge, f->entry[i]) : json_null());
 	json_object_set_new(all, "ban", entry_ban_json(f->ban));
+	json_object_set_new(all, "past_bans", json_past(f));
 	json_object_set_new(all, "rule", json_rule(f->rule));
 	json_object_set_new(all, "feed",
 			    f->answer.set ? json_string(f->sets[f->answer.set % FEED_SETS].set.name)

@@ -146,6 +146,10 @@ def bed(tmp_path):
     b.close()
 
 
+def here(bed):
+    return "--interface", bed.interface
+
+
 def connect(bed, address, port, n=1):
     """n connections from the client's namespace, each with a line sent and echoed; how many worked."""
     code = ("import socket,sys\n"

@@ -307,8 +307,20 @@ int edge_unban_all(struct edge_bans *b, struct error *err)
 
 struct reading {
 	const struct edge *edge;
+	const struct policy *past; /* NULL: the bans in force; else those that it remembers */
+	uint32_t now;
 	struct edge_banned_list list;
 };
+
+static bool is_wanted(const struct reading *r, union edge_value *v)
+{
+	bool in_force = edge_entry_view(r->edge, r->edge->bans, v);
+
+	if (!r->past || in_force)
+		return !r->past && in_force;
+	/* A stage that is still there: not yet a ban, or lifted. */
+	return v->list.stage == STAGE_NONE && is_remembered(&v->ban, r->past, r->now);
+}
 
 static int append(const void *key, const void *value, void *arg)
 {
@@ -317,7 +329,7 @@ static int append(const void *key, const void *value, void *arg)
 	struct reading *r = arg;
 	struct edge_banned *item;
 
-	if (!edge_entry_view(r->edge, r->edge->bans, &v))
+	if (!is_wanted(r, &v))
 		return 0;
 	/* Grows at powers of two. */
 	if ((r->list.n & (r->list.n - 1)) == 0) {
@@ -337,9 +349,10 @@ static int append(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-int edge_bans_read(const struct edge *e, struct edge_banned_list *ret, struct error *err)
+static int read_bans(const struct edge *e, const struct policy *past, struct edge_banned_list *ret,
+		     struct error *err)
 {
-	struct reading r = {.edge = e};
+	struct reading r = {.edge = e, .past = past, .now = now_seconds()};
 	int rc = edge_hash_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value), append,
 				&r);
 
@@ -349,6 +362,24 @@ int edge_bans_read(const struct edge *e, struct edge_banned_list *ret, struct er
 	}
 	*ret = r.list;
 	return 0;
+}
+
+int edge_bans_read(const struct edge *e, struct edge_banned_list *ret, struct error *err)
+{
+	return read_bans(e, NULL, ret, err);
+}
+
+int edge_bans_past(const struct edge *e, struct edge_banned_list *ret, uint32_t *ret_seconds,
+		   struct error *err)
+{
+	struct policy policy;
+	int rc = read_policy(e, &policy, err);
+
+	if (rc == 0)
+		rc = read_bans(e, &policy, ret, err);
+	if (rc == 0)
+		*ret_seconds = policy.ban_max_ttl;
+	return rc;
 }
 
 uint32_t edge_bans_capacity(const struct edge *e)

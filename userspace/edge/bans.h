@@ -18,7 +18,7 @@ struct edge_ban {
 	char why[sizeof(((struct ban_value *)0)->why)];
 };
 
-/* A ban that is in force. */
+/* A ban, in force or remembered. */
 struct edge_banned {
 	struct conf_cidr cidr;
 	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end (bpftool's) */
@@ -66,6 +66,13 @@ static inline void edge_banned_list_fini(struct edge_banned_list *l)
 
 /* The bans in force, in no order. Needs no lock. */
 int edge_bans_read(const struct edge *e, struct edge_banned_list *ret, struct error *err);
+
+/*
+ * The same of those that have ended and are remembered, for ret_seconds from their end on: of a prefix the last one, as another
+ * offence would find it.
+ */
+int edge_bans_past(const struct edge *e, struct edge_banned_list *ret, uint32_t *ret_seconds,
+		   struct error *err);
 
 /* How many there can be. */
 uint32_t edge_bans_capacity(const struct edge *e);

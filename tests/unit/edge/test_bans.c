@@ -97,6 +97,20 @@ static size_t in_force(void)
 	return list.n;
 }
 
+/* Of the bans that have ended and are remembered. */
+static size_t past(struct edge_banned *ret)
+{
+	struct edge_banned_list list;
+	uint32_t seconds = 0;
+
+	assert_int_equal(edge_bans_past(&edge, &list, &seconds, NULL), 0);
+	assert_int_equal(seconds, 100);
+	if (list.n && ret)
+		*ret = list.items[0];
+	free(list.items);
+	return list.n;
+}
+
 /* How long it is from now, give or take the second that has begun. */
 static void expect_left(const struct edge_banned *b, uint32_t seconds)
 {
@@ -159,6 +173,41 @@ static void test_escalation(void **state)
 	end_ago("203.0.113.7", 1);
 	assert_int_equal(ban_for("203.0.113.7", 20, &b, NULL), 0);
 	expect_left(&b, 60);
+}
+
+static void test_past(void **state)
+{
+	struct ban_value zeros = {0};
+	struct ban_key by_hand = key_of("198.51.100.1");
+	struct edge_ban again = {.cidr = cidr("192.0.2.1"), .by = "again"};
+	struct edge_ban new = {.cidr = cidr("192.0.2.2")};
+	struct edge_banned found;
+	struct edge_bans b;
+
+	(void)state;
+	assert_int_equal(past(NULL), 0);
+	ban("192.0.2.1");
+	ban("2001:db8::/64");
+	assert_int_equal(bpf_map_update_elem(edge.bans, &by_hand, &zeros, BPF_ANY), 0);
+	assert_int_equal(past(NULL), 0);
+	end_ago("192.0.2.1", 40);
+	assert_int_equal(past(&found), 1);
+	assert_string_equal(found.by, "test");
+	assert_int_equal(found.offences, 1);
+	assert_in_range(now() - found.until, 40, 41);
+	assert_int_equal(found.cidr.prefixlen, 32);
+	/* What is staged is no past: neither who comes back, before it counts, nor who is new. */
+	b = begin();
+	assert_int_equal(edge_ban(&b, &new, NULL, NULL), 0);
+	assert_int_equal(edge_ban(&b, &again, NULL, NULL), 0);
+	assert_int_equal(past(&found), 1);
+	assert_in_range(now() - found.until, 40, 41);
+	edge_bans_commit(&b);
+	assert_int_equal(past(NULL), 0);
+	/* Forgotten, swept or not. */
+	end_ago("2001:db8::/64", 101);
+	assert_true(is_there("2001:db8::/64"));
+	assert_int_equal(past(NULL), 0);
 }
 
 static void test_refused(void **state)
@@ -367,79 +416,16 @@ static void test_killed(void **state)
 	}
 }
 
-static void expect_line(const char *line, const char *prefix, uint64_t ttl, const char *by,
-			const char *why)
-{
-	struct edge_ban ban = {.ttl = 7 * NSEC_PER_SEC, .by = "me", .why = "so"};
-	struct conf_cidr want = cidr(prefix);
-	struct error err = {0};
-
-	if (edge_ban_parse(slice_str(line), &ban, &err) != 1)
-		fail_msg("%s: %s", line, err.text);
-	assert_int_equal(conf_cidr_compare(&ban.cidr, &want), 0);
-	assert_int_equal(ban.ttl / NSEC_PER_SEC, ttl);
-	assert_string_equal(ban.by, by);
-	assert_string_equal(ban.why, why);
-}
-
-static void expect_bad(const char *line, const char *why)
-{
-	struct edge_ban ban = {.ttl = 7}, before = ban;
-	struct error err;
-
-	assert_int_equal(edge_ban_parse(slice_str(line), &ban, &err), -EINVAL);
-	assert_string_equal(err.text, why);
-	assert_memory_equal(&ban, &before, sizeof(ban));
-}
-
-static void test_lines(void **state)
-{
-	struct edge_ban ban = {.ttl = 7};
-	char line[128];
-
-	(void)state;
-	expect_line("203.0.113.7", "203.0.113.7", 7, "me", "so");
-	expect_line(" 2001:db8::/32 # scans", "2001:db8::/32", 7, "me", "so");
-	expect_line("{\"prefix\": \"203.0.113.7\"}", "203.0.113.7", 7, "me", "so");
-	expect_line("{\"prefix\": \"203.0.113.7\", \"ttl\": \"10m\", \"by\": \"ids\", \"reason\": "
-		    "\"a\\nb\"}",
-		    "203.0.113.7", 600, "ids", "a b");
-	expect_line("{\"prefix\": \"203.0.113.7\", \"ttl\": 90}", "203.0.113.7", 90, "me", "so");
-	/* Cut to its room, between characters. */
-	expect_line("{\"prefix\": \"203.0.113.7\", \"by\": \"0123456789abcd\\u00e4\"}",
-		    "203.0.113.7", 7, "0123456789abcd", "so");
-	snprintf(line, sizeof(line), "{\"prefix\": \"203.0.113.7\", \"until\": %llu}",
-		 (unsigned long long)(clock_wall() / NSEC_PER_SEC + 1000));
-	assert_int_equal(edge_ban_parse(slice_str(line), &ban, NULL), 1);
-	assert_in_range(ban.ttl / NSEC_PER_SEC, 990, 1000);
-	assert_int_equal(edge_ban_parse(slice_str("  # nothing"), &ban, NULL), 0);
-	assert_int_equal(edge_ban_parse(slice_str(""), &ban, NULL), 0);
-	expect_bad("203.0.113.7/24", "'203.0.113.7/24' has bits set behind its prefix");
-	expect_bad("{\"reason\": \"x\"}", "'prefix' is missing");
-	expect_bad("{\"prefix\": 5}", "'prefix': '' is not a string");
-	expect_bad("{\"prefix\": \"203.0.113.7\", \"ttl\": \"soon\"}",
-		   "'ttl' is not a duration such as \"10m\", or seconds");
-	expect_bad("{\"prefix\": \"203.0.113.7\", \"ttl\": -5}",
-		   "'ttl' is not a duration such as \"10m\", or seconds");
-	expect_bad("{\"prefix\": \"203.0.113.7\", \"until\": 5}",
-		   "'until' is not a time to come (Unix time, in seconds)");
-	expect_bad("{\"prefix\": \"203.0.113.7\", \"by\": 5}", "'by' is not a string");
-	expect_bad("{\"prefix\": \"203.0.113.7\", \"tll\": 5}",
-		   "'tll' is not known: prefix, reason, by, ttl, until");
-	assert_int_equal(edge_ban_parse(slice_str("{\"prefix\": \"203.0.113.7\""), &ban, NULL),
-			 -EINVAL);
-}
-
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_policy, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_ban_and_unban), TEST(test_escalation),     TEST(test_refused),
-		TEST(test_never),	  TEST(test_full),	     TEST(test_lengths),
-		TEST(test_sweep),	  TEST(test_all_or_nothing), TEST(test_killed),
-		TEST(test_lines),	  TEST(test_filter),
+		TEST(test_ban_and_unban), TEST(test_escalation), TEST(test_past),
+		TEST(test_refused),	  TEST(test_never),	 TEST(test_full),
+		TEST(test_lengths),	  TEST(test_sweep),	 TEST(test_all_or_nothing),
+		TEST(test_killed),	  TEST(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
