@@ -7,9 +7,36 @@
 #include "base/clock.h"
 #include "conf/cidr.h"
 
+static const char *origin_text(enum origin origin)
+{
+	return origin == ORIGIN_FILE ? "file" : "operator";
+}
+
 const char *entry_origin(const struct edge_entry *entry)
 {
-	return entry->origin == ORIGIN_FILE ? "file" : "operator";
+	return origin_text(entry->origin);
+}
+
+static void add_note(const struct edge *e, uint16_t number, json_t *to)
+{
+	struct note note;
+
+	edge_note_read(e, number, &note);
+	if (*note.by)
+		json_object_set_new(to, "by", json_string(note.by));
+	if (*note.why)
+		json_object_set_new(to, "why", json_string(note.why));
+}
+
+/* And the end of the line. */
+static void print_note(const struct edge *e, uint16_t number)
+{
+	struct note note;
+
+	edge_note_read(e, number, &note);
+	if (*note.by)
+		printf("  %s%s%s", note.by, *note.why ? ": " : "", note.why);
+	putchar('\n');
 }
 
 static uint64_t seconds_left(const struct edge_entry *entry)
@@ -22,7 +49,6 @@ static uint64_t seconds_left(const struct edge_entry *entry)
 json_t *entry_json(const struct edge *e, const struct edge_entry *entry)
 {
 	char text[CONF_CIDR_TEXT];
-	struct note note;
 	json_t *all;
 
 	conf_cidr_format(&entry->cidr, text);
@@ -30,24 +56,15 @@ json_t *entry_json(const struct edge *e, const struct edge_entry *entry)
 	if (entry->until)
 		json_object_set_new(all, "expires_in",
 				    json_integer((json_int_t)seconds_left(entry)));
-	edge_note_read(e, entry->note, &note);
-	if (*note.by)
-		json_object_set_new(all, "by", json_string(note.by));
-	if (*note.why)
-		json_object_set_new(all, "why", json_string(note.why));
+	add_note(e, entry->note, all);
 	return all;
 }
 
 void entry_print_note(const struct edge *e, const struct edge_entry *entry)
 {
-	struct note note;
-
-	edge_note_read(e, entry->note, &note);
 	if (entry->until)
 		printf("  ends in %" PRIu64 "s", seconds_left(entry));
-	if (*note.by)
-		printf("  %s%s%s", note.by, *note.why ? ": " : "", note.why);
-	putchar('\n');
+	print_note(e, entry->note);
 }
 
 const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
@@ -142,4 +159,44 @@ void entry_print_past_ban(const struct edge_banned *ban, uint32_t remembered)
 	printf("%s  ended %" PRIu64 "s ago, forgotten in %" PRIu64 "s", text, ended_ago(ban),
 	       forgotten_in(ban, remembered));
 	print_verdict(ban);
+}
+
+/* "tcp/22" */
+static void port_text(const struct conf_port *port, char ret[16])
+{
+	snprintf(ret, 16, "%s/%u", port->protocol == IPPROTO_TCP ? "tcp" : "udp", port->number);
+}
+
+/* Of what "only" says to others: what that means for them. */
+static const char *action_text(const struct edge_rule *rule)
+{
+	static const char *const texts[] = {"deny", "allow", "only"};
+
+	return rule->cidr.family	    ? texts[rule->action % 3]
+	       : rule->action == RULE_ALLOW ? "allow"
+					    : "deny";
+}
+
+json_t *entry_rule_json(const struct edge *e, const struct edge_rule *rule)
+{
+	char prefix[CONF_CIDR_TEXT] = "others";
+	char port[16];
+	json_t *all;
+
+	if (rule->cidr.family)
+		conf_cidr_format(&rule->cidr, prefix);
+	port_text(&rule->to, port);
+	all = json_pack("{s:s, s:s, s:s, s:s}", "action", action_text(rule), "prefix", prefix,
+			"port", port, "origin", origin_text(rule->origin));
+	add_note(e, rule->note, all);
+	return all;
+}
+
+void entry_print_rule(const struct edge *e, const struct edge_rule *rule)
+{
+	char text[EDGE_RULE_TEXT];
+
+	edge_rule_format(rule, text);
+	printf("%s %s, %s", action_text(rule), text, origin_text(rule->origin));
+	print_note(e, rule->note);
 }

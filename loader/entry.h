@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entries of lists, and bans, as people and scripts see them. */
+/* Entries of lists, bans and rules, as people and scripts see them. */
 #ifndef LOADER_ENTRY_H
 #define LOADER_ENTRY_H
 
@@ -7,6 +7,7 @@
 
 #include "edge/bans.h"
 #include "edge/lists.h"
+#include "edge/rules.h"
 
 /* "operator", "file" */
 const char *entry_origin(const struct edge_entry *entry);
@@ -30,5 +31,9 @@ void entry_print_ban(const struct edge_banned *ban);
 /* The same of one of edge_bans_past; remembered: its seconds. */
 json_t *entry_past_ban_json(const struct edge_banned *ban, uint32_t remembered);
 void entry_print_past_ban(const struct edge_banned *ban, uint32_t remembered);
+
+/* What it says, of whom and what; note, and for print the end of the line. */
+json_t *entry_rule_json(const struct edge *e, const struct edge_rule *rule);
+void entry_print_rule(const struct edge *e, const struct edge_rule *rule);
 
 #endif

@@ -230,8 +230,8 @@ const struct command commands[] = {
 	{"why", cmd_why, .args = "ADDRESS[:PORT]", .min_args = 1, .max_args = 1,
 	 .options = COMMON | OPTION(TO) | OPTION(PROTO) | OPTION(ACK),
 	 .help = "What would become of a packet from there, and why: which entry decides, what is "
-		 "left in its buckets, which bans have ended, what it was seen doing lately. Asking "
-		 "changes nothing."},
+		 "left in its buckets, which bans have ended, what it was seen doing lately. "
+		 "Asking changes nothing."},
 	{"watch", cmd_watch,
 	 .options = COMMON | OPTION(REASON) | OPTION(RATE) | OPTION(PASSES) | OPTION(PCAP) |
 		    OPTION(EVENTS),

@@ -61,6 +61,8 @@ struct words {
 	const struct edge_entry *entry;
 	const struct edge_banned *ban;
 	const char *feed;
+	struct edge_rule rule;
+	bool ruled; /* by that one */
 };
 
 /* Whether an entry of a list decides by this reason, and of which. */
@@ -120,6 +122,18 @@ static const struct edge_entry *find_entry(struct source *s, const struct event 
 	return edge_entries_match(&s->entries[list], &cidr);
 }
 
+/* Looked up as the guard does: of the rules that there are now. */
+static bool find_rule(const struct source *s, const struct event *event, const struct words *words,
+		      struct edge_rule *ret)
+{
+	struct conf_port to = {event->head.protocol, words->ports.destination};
+	struct conf_cidr cidr;
+
+	return event->head.reason == REASON_PORT_DENIED &&
+	       !conf_cidr_parse(slice_str(words->source), &cidr) &&
+	       edge_rule_find(s->edge, &cidr, to, ret);
+}
+
 static void name_flags(uint8_t flags, char ret[32])
 {
 	static const char *const names[8] = {"FIN", "SYN", "RST", "PSH", "ACK", "URG"};
@@ -155,6 +169,7 @@ static void describe(struct source *s, const struct event *event, struct words *
 		ret->ban = find_ban(s, ret->source);
 	if (head->reason == REASON_LISTED)
 		ret->feed = find_feed(s, head->set);
+	ret->ruled = find_rule(s, event, ret, &ret->rule);
 }
 
 static uint64_t wall_of(const struct watcher *w, const struct event *event)
@@ -200,6 +215,9 @@ static void print_event(struct source *s, const struct event *event)
 		entry_print_ban(words.ban);
 	} else if (words.feed) {
 		printf("  feed %s\n", words.feed);
+	} else if (words.ruled) {
+		printf("  ");
+		entry_print_rule(s->edge, &words.rule);
 	} else {
 		putchar('\n');
 	}
@@ -222,6 +240,8 @@ static void json_event(struct source *s, const struct event *event)
 			words.entry ? entry_json(s->edge, words.entry) : json_null());
 	json_object_set_new(all, "ban", entry_ban_json(words.ban));
 	json_object_set_new(all, "feed", words.feed ? json_string(words.feed) : json_null());
+	json_object_set_new(all, "rule",
+			    words.ruled ? entry_rule_json(s->edge, &words.rule) : json_null());
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);

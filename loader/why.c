@@ -19,7 +19,6 @@
 #include "edge/limits.h"
 #include "edge/lists.h"
 #include "edge/reason.h"
-#include "edge/rules.h"
 #include "edge/talkers.h"
 #include "loader/command.h"
 #include "loader/entry.h"
@@ -39,9 +38,8 @@ struct finding {
 	const struct edge_banned *ban; /* the longest that holds the source; NULL: none */
 	struct edge_banned_list past;  /* those that held the source, the longest first */
 	uint32_t remembered;	       /* seconds, from their end on */
-	struct edge_rules rules;
-	const struct edge_rule
-		*rule; /* of the port, by which the guard goes; NULL: none names the source */
+	struct edge_rule rule;	       /* of the port, by which the guard goes */
+	bool ruled;		       /* there is one */
 	struct edge_talkers talkers;
 	const struct edge_talker *talker; /* NULL: not among the heaviest sources */
 	struct edge_set sets[FEED_SETS];
@@ -125,19 +123,6 @@ static int ask_of(const struct options *o, const struct edge *e, struct edge_que
 	return 0;
 }
 
-static void find_rule(struct finding *f)
-{
-	for (size_t i = 0; i < f->rules.n; i++) {
-		const struct edge_rule *rule = &f->rules.items[i];
-
-		if (rule->to.protocol == f->question.protocol &&
-		    rule->to.number == f->question.port &&
-		    conf_cidr_holds(&rule->cidr, &f->question.source) &&
-		    (!f->rule || rule->cidr.prefixlen > f->rule->cidr.prefixlen))
-			f->rule = rule;
-	}
-}
-
 static int by_length(const void *a, const void *b)
 {
 	const struct edge_banned *x = a, *y = b;
@@ -177,7 +162,6 @@ static void finding_fini(struct finding *f)
 		edge_entries_fini(&f->lists[i]);
 	edge_banned_list_fini(&f->bans);
 	edge_banned_list_fini(&f->past);
-	edge_rules_fini(&f->rules);
 	edge_talkers_fini(&f->talkers);
 }
 
@@ -200,15 +184,15 @@ static int find(const struct options *o, const struct edge *e, struct finding *f
 	if (rc == 0)
 		rc = find_past(f, err);
 	if (rc == 0)
-		rc = edge_rules_read(e, &f->rules, err);
-	if (rc == 0)
 		rc = edge_talkers_read(e, &f->talkers, err);
 	if (rc == 0)
 		rc = edge_sets_read(e, f->sets, &bytes, err);
 	if (rc < 0)
 		return rc;
 	f->ban = entry_find_ban(&f->bans, &f->question.source);
-	find_rule(f);
+	f->ruled = edge_rule_find(e, &f->question.source,
+				  (struct conf_port){f->question.protocol, f->question.port},
+				  &f->rule);
 	f->talker = edge_talkers_find(&f->talkers, edge_source_of(&f->question.source));
 	f->protected = port_protected(f);
 	return 0;
@@ -253,8 +237,6 @@ static void print_entry(const struct finding *f, int list)
 /* Only what there is. */
 static void print_ban_and_rule(const struct finding *f)
 {
-	char text[EDGE_RULE_TEXT];
-
 	if (f->ban) {
 		printf("  ban       ");
 		entry_print_ban(f->ban);
@@ -263,12 +245,9 @@ static void print_ban_and_rule(const struct finding *f)
 		printf("  past ban  ");
 		entry_print_past_ban(&f->past.items[i], f->remembered);
 	}
-	if (f->rule) {
-		edge_rule_format(f->rule, text);
-		printf("  rule      %s %s\n", f->rule->action == RULE_DENY ? "deny" : "allow",
-		       text);
-	} else if (f->answer.reason == REASON_PORT_DENIED) {
-		printf("  rule      only others may speak to this port\n");
+	if (f->ruled) {
+		printf("  rule      ");
+		entry_print_rule(f->edge, &f->rule);
 	}
 }
 
@@ -399,17 +378,6 @@ static json_t *json_past(const struct finding *f)
 	return all;
 }
 
-static json_t *json_rule(const struct edge_rule *rule)
-{
-	char text[EDGE_RULE_TEXT];
-
-	if (!rule)
-		return json_null();
-	edge_rule_format(rule, text);
-	return json_pack("{s:s, s:s}", "action", rule->action == RULE_DENY ? "deny" : "allow",
-			 "rule", text);
-}
-
 static json_t *to_json(const struct finding *f)
 {
 	const struct edge_question *q = &f->question;
@@ -429,7 +397,8 @@ static json_t *to_json(const struct finding *f)
 				    f->entry[i] ? entry_json(f->edge, f->entry[i]) : json_null());
 	json_object_set_new(all, "ban", entry_ban_json(f->ban));
 	json_object_set_new(all, "past_bans", json_past(f));
-	json_object_set_new(all, "rule", json_rule(f->rule));
+	json_object_set_new(all, "rule",
+			    f->ruled ? entry_rule_json(f->edge, &f->rule) : json_null());
 	json_object_set_new(all, "feed",
 			    f->answer.set ? json_string(f->sets[f->answer.set % FEED_SETS].set.name)
 					  : json_null());

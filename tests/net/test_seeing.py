@@ -70,6 +70,13 @@ def deny_and_ping(bed, n):
     until(lambda: denied(bed) >= before + n, "the guard's counter")
 
 
+def send(bed, family, address, port):
+    """A datagram, from port 4242."""
+    code = (f"import socket; s = socket.socket({int(family)}, socket.SOCK_DGRAM); s.bind(('', 4242))\n"
+            f"s.sendto(b'hello', ('{address}', {port}))")
+    bed.inside(bed.client, "/usr/bin/python3", "-c", code)
+
+
 def test_watch_shows_what_is_dropped(bed):
     bed.attach()
     bed.sluice("deny", "add", "10.7.0.0/24", "--note", "scans", "--by", "alice", *here(bed))
@@ -95,9 +102,7 @@ def test_watch_as_text_with_ports_of_both_families(bed):
     run("ip", "-n", bed.client, "neigh", "replace", "fd07::1", "lladdr", mac, "dev", bed.peer)
     watch = Watch(bed)
     for family, address in ((socket.AF_INET, "10.7.0.1"), (socket.AF_INET6, "fd07::1")):
-        code = (f"import socket; s = socket.socket({int(family)}, socket.SOCK_DGRAM); s.bind(('', 4242))\n"
-                f"s.sendto(b'hello', ('{address}', 5353))")
-        bed.inside(bed.client, "/usr/bin/python3", "-c", code)
+        send(bed, family, address, 5353)
     until(lambda: denied(bed) >= 2, "the guard's counter")
     code, out, err = watch.end()
     assert code == 0, err
@@ -125,6 +130,30 @@ def test_watch_names_bans_and_feeds(bed):
         else:
             assert re.search(r" banned icmp 10\.7\.0\.3 > .*  10\.7\.0\.3  ends in \d+s  ids: brute force, offence 1$", banned), banned
             assert re.search(r" listed icmp 10\.7\.0\.4 > .*  feed bad-ones$", listed), listed
+
+
+def test_watch_names_rules(bed):
+    """Also one that is younger than the watch; and what denies a port to all others."""
+    bed.attach("  rules: [{deny: [10.7.0.0/16], to: [udp/5353]}, {only: [192.0.2.0/24], to: [udp/9901]}]\n")
+    rules = [{"action": "deny", "prefix": "10.7.0.0/16", "port": "udp/5353", "origin": "file"},
+             {"action": "deny", "prefix": "others", "port": "udp/9901", "origin": "file"},
+             {"action": "deny", "prefix": "fd07::/64", "port": "udp/5353", "origin": "operator"}]
+    for args in (("--json",), ()):
+        watch = Watch(bed, "--count", 3, *args)
+        send(bed, socket.AF_INET, "10.7.0.1", 5353)
+        send(bed, socket.AF_INET, "10.7.0.1", 9901)
+        bed.sluice("rule", "add", "deny", "fd07::/64", "udp/5353", *here(bed))
+        send(bed, socket.AF_INET6, "fd07::1", 5353)
+        out, _ = watch.process.communicate(timeout=20)
+        lines = out.decode().splitlines()
+        if args:
+            events = [json.loads(line) for line in lines]
+            assert [(e["reason"], e["rule"], e["entry"], e["ban"]) for e in events] == [("port_denied", r, None, None) for r in rules]
+        else:
+            for line, r in zip(lines, rules, strict=True):
+                assert line.endswith(f"  deny {r['prefix']} to {r['port']}, {r['origin']}") and " port_denied udp " in line, line
+        bed.sluice("rule", "flush", *here(bed))
+        bed.sluice("apply", "-c", bed.path / "edge.yaml", *here(bed))
 
 
 def test_watch_writes_captures(bed):

@@ -66,12 +66,15 @@ def test_why_of_bans_and_rules(bed):
     assert re.search(r"^  ban +fd07::/64  ends in \d+s  ids: brute force, offence 1$", bed.sluice("why", "fd07::2", *here(bed)).stdout, re.M)
     found = why(bed, "10.7.0.2", "--to", "10.7.0.1:22")
     assert (found["reason"], found["ban"]) == ("port_denied", None)
-    assert found["rule"] == {"action": "deny", "rule": "10.7.0.0/16 to tcp/22"}
+    assert found["rule"] == {"action": "deny", "prefix": "10.7.0.0/16", "port": "tcp/22", "origin": "file"}
     assert why(bed, "10.7.0.2", "--to", "10.7.0.1:22", "--proto", "udp")["reason"] == "passed"
-    assert why(bed, "192.0.2.1", "--to", "10.7.0.1:9901")["rule"] == {"action": "allow", "rule": "192.0.2.0/24 to tcp/9901"}
-    assert why(bed, "10.7.0.2", "--to", "10.7.0.1:9901")["reason"] == "port_denied"
+    assert why(bed, "192.0.2.1", "--to", "10.7.0.1:9901")["rule"] == {
+        "action": "only", "prefix": "192.0.2.0/24", "port": "tcp/9901", "origin": "file"}
+    found = why(bed, "10.7.0.2", "--to", "10.7.0.1:9901")
+    assert found["reason"] == "port_denied"
+    assert found["rule"] == {"action": "deny", "prefix": "others", "port": "tcp/9901", "origin": "file"}
     text = bed.sluice("why", "10.7.0.2", "--to", "10.7.0.1:9901", *here(bed)).stdout
-    assert "  rule      only others may speak to this port\n" in text
+    assert "  rule      deny others to tcp/9901, file\n" in text
 
 
 def test_why_of_bans_that_have_ended(bed):

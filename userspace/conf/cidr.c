@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Decimal digits only, no sign, no leading zero. */
 static bool parse_number(struct slice text, unsigned int max, unsigned int *ret)
@@ -79,6 +80,19 @@ bool conf_cidr_holds(const struct conf_cidr *outer, const struct conf_cidr *inne
 	    memcmp(outer->addr, inner->addr, bytes) != 0)
 		return false;
 	return !mask || ((outer->addr[bytes] ^ inner->addr[bytes]) & mask) == 0;
+}
+
+struct conf_cidr conf_cidr_around(const struct conf_cidr *cidr, uint8_t prefixlen)
+{
+	struct conf_cidr around = *cidr;
+	size_t bytes = prefixlen / 8;
+
+	around.prefixlen = prefixlen;
+	if (bytes == sizeof(around.addr))
+		return around;
+	around.addr[bytes] &= (uint8_t)(0xff00 >> prefixlen % 8);
+	memset(around.addr + bytes + 1, 0, sizeof(around.addr) - bytes - 1);
+	return around;
 }
 
 const char *conf_port_parse(struct slice text, struct conf_port *ret)

@@ -19,6 +19,9 @@ void conf_cidr_format(const struct conf_cidr *cidr, char ret[CONF_CIDR_TEXT]);
 /* Whether all addresses of inner are outer's, too. */
 bool conf_cidr_holds(const struct conf_cidr *outer, const struct conf_cidr *inner);
 
+/* The prefix of this length around an address or a longer prefix. */
+struct conf_cidr conf_cidr_around(const struct conf_cidr *cidr, uint8_t prefixlen);
+
 /* "tcp/22", "udp/53". NULL, or why text is none, as above. */
 const char *conf_port_parse(struct slice text, struct conf_port *ret);
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "conf/cidr.h"
+#include "edge/rules.h"
 
 #define READ_BATCH 4096 /* entries a system call */
 
@@ -240,19 +241,26 @@ static void note_fill(struct note *note, const char *by, const char *why)
 	snprintf(note->why, sizeof(note->why), "%s", why);
 }
 
-/* Which notes entries name. */
+/* Which notes entries and rules name. */
 static int note_used(const struct edge *e, bool used[NOTE_MAX])
 {
+	_cleanup_(edge_rules_fini) struct edge_rules rules = {0};
+	int rc;
+
 	for (int list = EDGE_ALLOW; list <= EDGE_NEVER; list++) {
 		_cleanup_(edge_entries_fini) struct edge_entries entries = {0};
-		int rc = edge_list_read(e, (enum edge_list)list, &entries, NULL);
+
+		rc = edge_list_read(e, (enum edge_list)list, &entries, NULL);
 
 		if (rc < 0)
 			return rc;
 		for (size_t i = 0; i < entries.n; i++)
 			used[entries.items[i].note % NOTE_MAX] = true;
 	}
-	return 0;
+	rc = edge_rules_read(e, &rules, NULL);
+	for (size_t i = 0; i < rules.n; i++)
+		used[rules.items[i].note % NOTE_MAX] = true;
+	return rc;
 }
 
 /* One with the same texts, or an empty one, or one that nobody uses; 0: none. */

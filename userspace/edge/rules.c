@@ -33,6 +33,7 @@ static struct edge_rule rule_of(const struct rule_key *k, const struct rule_valu
 		.to = {k->protocol, k->port},
 		.action = v->action,
 		.origin = v->origin,
+		.note = v->note,
 	};
 
 	if (k->family == 0)
@@ -65,7 +66,8 @@ static int compare(const void *a, const void *b)
 int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
 {
 	union edge_key key = key_of(rule);
-	union edge_value value = {.rule = {.origin = rule->origin, .action = rule->action}};
+	union edge_value value = {
+		.rule = {.origin = rule->origin, .action = rule->action, .note = rule->note}};
 	int rc = edge_batch_put(b, b->edge->rules, &key, &value);
 	char text[EDGE_RULE_TEXT];
 
@@ -156,6 +158,32 @@ int edge_rules_read(const struct edge *e, struct edge_rules *ret, struct error *
 	return 0;
 }
 
+static bool look(const struct edge *e, const struct edge_rule *rule, struct edge_rule *ret)
+{
+	union edge_key key = key_of(rule);
+	union edge_value v;
+
+	if (bpf_map_lookup_elem(e->rules, &key, &v) < 0 || !edge_entry_view(e, e->rules, &v))
+		return false;
+	*ret = rule_of(&key.rule, &v.rule);
+	return true;
+}
+
+bool edge_rule_find(const struct edge *e, const struct conf_cidr *address, struct conf_port to,
+		    struct edge_rule *ret)
+{
+	struct prefix_lengths l = address->family == AF_INET ? e->in_use->rule4 : e->in_use->rule6;
+	struct edge_rule rule = {.to = to};
+
+	for (int i = 0; i < LENGTHS_MAX && i < l.n; i++) {
+		rule.cidr = conf_cidr_around(address, l.length[i]);
+		if (look(e, &rule, ret))
+			return true;
+	}
+	rule.cidr = (struct conf_cidr){0};
+	return look(e, &rule, ret);
+}
+
 /* Stage one entry of the file. */
 static int follow_one(struct edge_batch *b, const struct edge_rules *old, bool *named,
 		      const struct edge_rule *rule, struct error *err)
@@ -185,8 +213,10 @@ static int follow_rule(struct edge_batch *b, const struct edge_rules *old, bool 
 	for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
 		for (size_t i = 0; i < parts[p].cidrs->n; i++)
 			for (size_t to = 0; rc == 0 && to < conf->n_to; to++) {
-				struct edge_rule rule = {parts[p].cidrs->items[i], conf->to[to],
-							 parts[p].action, ORIGIN_FILE};
+				struct edge_rule rule = {.cidr = parts[p].cidrs->items[i],
+							 .to = conf->to[to],
+							 .action = parts[p].action,
+							 .origin = ORIGIN_FILE};
 
 				rc = follow_one(b, old, named, &rule, err);
 			}

@@ -16,6 +16,7 @@ struct edge_rule {
 	struct conf_port to;
 	enum rule_action action;
 	enum origin origin;
+	uint16_t note; /* for edge_note_read, 0: none */
 };
 
 struct edge_rules {
@@ -46,6 +47,13 @@ int edge_rules_index(const struct edge *e, struct error *err);
 
 /* The rules that count, by port and prefix; what stands for "only" is left out. Needs no lock. */
 int edge_rules_read(const struct edge *e, struct edge_rules *ret, struct error *err);
+
+/*
+ * The rule by which the guard goes for a packet from an address to a port, found as the guard finds it; what stands for "only" is
+ * family 0 and RULE_ONLY. False: there is none. Needs no lock.
+ */
+bool edge_rule_find(const struct edge *e, const struct conf_cidr *address, struct conf_port to,
+		    struct edge_rule *ret);
 
 /* "10.0.0.0/8 to tcp/22" */
 #define EDGE_RULE_TEXT 80 /* bytes */

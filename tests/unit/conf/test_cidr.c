@@ -112,6 +112,35 @@ static void test_holds(void **state)
 	}
 }
 
+static void test_around(void **state)
+{
+	static const struct {
+		const char *inner;
+		uint8_t length;
+		const char *around;
+	} cases[] = {
+		{"10.255.255.255", 8, "10.0.0.0/8"},
+		{"10.127.1.2", 10, "10.64.0.0/10"},
+		{"10.1.2.3", 32, "10.1.2.3"},
+		{"10.1.2.3", 31, "10.1.2.2/31"},
+		{"10.1.2.3", 0, "0.0.0.0/0"},
+		{"2001:db8::ff", 128, "2001:db8::ff"},
+		{"2001:db8::ff", 124, "2001:db8::f0/124"},
+		{"2001:db8:1::1", 32, "2001:db8::/32"},
+		{"ffff::1", 0, "::/0"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conf_cidr inner, around, want;
+
+		assert_null(conf_cidr_parse(slice_str(cases[i].inner), &inner));
+		assert_null(conf_cidr_parse(slice_str(cases[i].around), &want));
+		around = conf_cidr_around(&inner, cases[i].length);
+		assert_int_equal(conf_cidr_compare(&around, &want), 0);
+	}
+}
+
 static void test_ports(void **state)
 {
 	static const char *const bad_ones[] = {"",	  "22",	     "tcp",	  "tcp/",
@@ -136,7 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),  cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_order), cmocka_unit_test(test_holds),
-		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_ports), cmocka_unit_test(test_around),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,8 @@ static void test_end(void **state)
 static void test_notes(void **state)
 {
 	struct edge_entry entry = {.cidr = cidr("192.0.2.1")};
+	struct rule_key key = {.protocol = IPPROTO_TCP, .port = 22};
+	struct rule_value rule = {0};
 	struct note note;
 	uint16_t a, b;
 
@@ -227,16 +229,19 @@ static void test_notes(void **state)
 	assert_string_equal(note.why, "scans");
 	edge_note_read(&edge, 0, &note);
 	assert_string_equal(note.by, "");
-	/* When there is no room, those that no entry names go; that of an entry does not. */
+	/* When there is no room, those that nobody names go; that of an entry or a rule does not. */
+	assert_int_equal(edge_note_make(&edge, "bob", "scans", &rule.note, NULL), 0);
+	assert_int_equal(bpf_map_update_elem(edge.rules, &key, &rule, BPF_ANY), 0);
 	entry.note = a;
 	add_entry(entry, NULL);
 	for (uint32_t i = 1; i < NOTE_MAX; i++) {
 		snprintf(note.why, sizeof(note.why), "%u", i);
-		if (i != a)
+		if (i != a && i != rule.note)
 			assert_int_equal(bpf_map_update_elem(edge.notes, &i, &note, BPF_ANY), 0);
 	}
 	assert_int_equal(edge_note_make(&edge, "carol", "", &b, NULL), 0);
 	assert_int_not_equal(a, b);
+	assert_int_not_equal(rule.note, b);
 	edge_note_read(&edge, a, &note);
 	assert_string_equal(note.by, "alice");
 }

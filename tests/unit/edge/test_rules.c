@@ -34,7 +34,8 @@ static int end(struct edge_batch *b, int rc, struct error *err)
 
 static int add(enum rule_action action, const char *prefix, const char *to, struct error *err)
 {
-	struct edge_rule rule = {cidr(prefix), port(to), action, ORIGIN_OPERATOR};
+	struct edge_rule rule = {
+		.cidr = cidr(prefix), .to = port(to), .action = action, .origin = ORIGIN_OPERATOR};
 	struct edge_batch b = begin();
 
 	return end(&b, edge_rule_add(&b, &rule, err), err);
@@ -199,6 +200,53 @@ static void test_file(void **state)
 	assert_int_equal(others("tcp/22"), -1);
 }
 
+/* "deny 10.0.0.0/8 to tcp/22"; "": no rule is found. */
+static void expect_found(const char *address, const char *to, const char *want)
+{
+	static const char *const verbs[] = {"deny", "allow", "only"};
+	char text[EDGE_RULE_TEXT], got[EDGE_RULE_TEXT + 8] = "";
+	struct conf_cidr source = cidr(address);
+	struct edge_rule rule;
+
+	if (edge_rule_find(&edge, &source, port(to), &rule)) {
+		edge_rule_format(&rule, text);
+		snprintf(got, sizeof(got), "%s %s", verbs[rule.action], text);
+	}
+	assert_string_equal(got, want);
+}
+
+static void test_find(void **state)
+{
+	struct rule_key by_hand = {.protocol = IPPROTO_TCP, .port = 22};
+	struct rule_value allow = {.action = RULE_ALLOW};
+	struct edge_rule new = {.cidr = cidr("192.0.2.1"), .to = port("udp/53")};
+	struct edge_batch b;
+
+	(void)state;
+	expect_found("10.1.2.3", "tcp/22", "");
+	assert_int_equal(add(RULE_DENY, "10.0.0.0/8", "tcp/22", NULL), 0);
+	assert_int_equal(add(RULE_ALLOW, "10.1.0.0/16", "tcp/22", NULL), 0);
+	expect_found("10.1.2.3", "tcp/22", "allow 10.1.0.0/16 to tcp/22");
+	expect_found("10.2.2.3", "tcp/22", "deny 10.0.0.0/8 to tcp/22");
+	expect_found("11.1.2.3", "tcp/22", "");
+	expect_found("10.1.2.3", "tcp/23", "");
+	expect_found("10.1.2.3", "udp/22", "");
+	expect_found("2001:db8::1", "tcp/22", "");
+	/* What counts for all others. */
+	assert_int_equal(add(RULE_ONLY, "2001:db8::/32", "tcp/22", NULL), 0);
+	expect_found("2001:db8::1", "tcp/22", "only 2001:db8::/32 to tcp/22");
+	expect_found("2001:db9::1", "tcp/22", "only others to tcp/22");
+	expect_found("11.1.2.3", "tcp/22", "only others to tcp/22");
+	assert_int_equal(del("2001:db8::/32", "tcp/22", NULL), 0);
+	assert_int_equal(bpf_map_update_elem(edge.rules, &by_hand, &allow, BPF_ANY), 0);
+	expect_found("11.1.2.3", "tcp/22", "allow others to tcp/22");
+	/* What is staged does not count. */
+	b = begin();
+	assert_int_equal(edge_rule_add(&b, &new, NULL), 0);
+	expect_found("192.0.2.1", "udp/53", "");
+	edge_batch_abort(&b);
+}
+
 /* With room for more than the lengths that can be looked for. */
 static void test_lengths(void **state)
 {
@@ -229,7 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_add_and_del), TEST(test_only),    TEST(test_full),
-		TEST(test_file),	TEST(test_lengths),
+		TEST(test_file),	TEST(test_lengths), TEST(test_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
