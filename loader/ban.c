@@ -8,10 +8,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/list.h"
 #include "conf/cidr.h"
 #include "edge/bans.h"
 #include "loader/addresses.h"
-#include "loader/command.h"
+#include "loader/visit.h"
 
 struct verdicts {
 	struct edge_ban *items;
@@ -20,13 +21,16 @@ struct verdicts {
 };
 
 struct call {
-	const struct options *o;
+	struct visit visit;
 	struct verdicts verdicts;   /* ban add */
 	struct addresses addresses; /* the others */
-	struct edges edges;
-	struct error err;
-	json_t *json; /* NULL: text */
+	struct edge_banned *added;  /* ban add: the verdicts' bans, of each interface */
 };
+
+static struct call *call_of(struct visit *v)
+{
+	return container_of(v, struct call, visit);
+}
 
 static int add_line(struct slice line, void *arg, struct error *err)
 {
@@ -51,15 +55,15 @@ static int add_line(struct slice line, void *arg, struct error *err)
 static int read_verdicts(struct call *c)
 {
 	struct verdicts *v = &c->verdicts;
-	const struct options *o = c->o;
+	const struct options *o = c->visit.o;
 	int rc = 0;
 
 	v->model.ttl = o->ttl;
 	edge_ban_text(v->model.by, sizeof(v->model.by), o->by ? o->by : command_user());
 	edge_ban_text(v->model.why, sizeof(v->model.why), o->note ? o->note : "");
 	for (size_t i = 0; rc == 0 && i < o->n_args; i++)
-		rc = add_line(slice_str(o->args[i]), v, &c->err);
-	return rc == 0 && o->input ? lines_read(o->input, add_line, v, &c->err) : rc;
+		rc = add_line(slice_str(o->args[i]), v, &c->visit.err);
+	return rc == 0 && o->input ? lines_read(o->input, add_line, v, &c->visit.err) : rc;
 }
 
 static uint64_t seconds_left(const struct edge_banned *ban)
@@ -109,114 +113,70 @@ static void print(const struct edge *e, const struct edge_banned *ban)
 	putchar('\n');
 }
 
-/* What a change has done on one interface. */
-struct done {
-	struct edge_bans bans;
-	struct edge_banned *added; /* ban add */
-	size_t n;
-};
-
-static int add(struct call *c, struct done *d)
+/* Where the bans of an interface begin. */
+static struct edge_banned *added_on(const struct call *c, const struct edge *e)
 {
-	const struct verdicts *v = &c->verdicts;
-	int rc = 0;
-
-	d->added = calloc(v->n + 1, sizeof(*d->added));
-	if (!d->added)
-		return error_sys(&c->err, ENOMEM, "bans");
-	for (size_t i = 0; rc == 0 && i < v->n; i++)
-		rc = edge_ban(&d->bans, &v->items[i], &d->added[i], &c->err);
-	d->n = v->n;
-	return rc;
+	return c->added + (size_t)(e - c->visit.edges.items) * c->verdicts.n;
 }
 
-static int del(struct call *c, struct done *d)
+static int add(struct visit *v, struct edge_batch *b)
 {
-	int rc = 0;
+	_cleanup_(edge_bans_fini) struct edge_bans bans = {0};
+	struct call *c = call_of(v);
+	int rc = edge_bans_begin(&bans, b, &v->err);
 
-	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++)
-		rc = edge_unban(&d->bans, &c->addresses.items[i], &c->err);
-	d->n = c->addresses.n;
-	return rc;
+	if (!c->added)
+		c->added = calloc(v->edges.n * c->verdicts.n + 1, sizeof(*c->added));
+	if (rc == 0 && !c->added)
+		rc = error_sys(&v->err, ENOMEM, "bans");
+	for (size_t i = 0; rc == 0 && i < c->verdicts.n; i++)
+		rc = edge_ban(&bans, &c->verdicts.items[i], added_on(c, b->edge) + i, &v->err);
+	return rc < 0 ? rc : (int)c->verdicts.n;
 }
 
-static int flush(struct call *c, struct done *d)
+static int del(struct visit *v, struct edge_batch *b)
+{
+	const struct addresses *a = &call_of(v)->addresses;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < a->n; i++)
+		rc = edge_unban(b, &a->items[i], &v->err);
+	return rc < 0 ? rc : (int)a->n;
+}
+
+static int flush(struct visit *v, struct edge_batch *b)
 {
 	_cleanup_(edge_banned_list_fini) struct edge_banned_list list = {0};
-	int rc = edge_bans_read(d->bans.batch.edge, &list, &c->err);
+	int rc = edge_bans_read(b->edge, &list, &v->err);
 
-	d->n = list.n;
-	return rc == 0 ? edge_unban_all(&d->bans, &c->err) : rc;
+	if (rc == 0)
+		rc = edge_unban_all(b, &v->err);
+	return rc < 0 ? rc : (int)list.n;
 }
 
-static const struct change {
-	const char *name;
-	const char *done;
-	int (*stage)(struct call *c, struct done *d);
-} changes[] = {{"add", "added", add}, {"del", "removed", del}, {"flush", "removed", flush}, {0}};
-
-static void report(struct call *c, const struct edge *e, const char *verb, const struct done *d)
+static void report_added(struct visit *v, const struct edge *e, const char *done, size_t n)
 {
+	const struct edge_banned *added = added_on(call_of(v), e);
 	json_t *array;
 
-	if (!c->json) {
-		printf("%s: ban: %zu %s\n", e->name, d->n, verb);
-		if (d->added && d->n == 1)
-			print(e, d->added);
-		return;
-	}
-	if (!d->added) {
-		json_array_append_new(c->json, json_pack("{s:s, s:I}", "interface", e->name, verb,
-							 (json_int_t)d->n));
+	if (!v->json) {
+		visit_report(v, e, done, n);
+		if (n == 1)
+			print(e, added);
 		return;
 	}
 	array = json_array();
-	for (size_t i = 0; i < d->n; i++)
-		json_array_append_new(array, to_json(&d->added[i]));
-	json_array_append_new(c->json, json_pack("{s:s, s:o}", "interface", e->name, verb, array));
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, to_json(&added[i]));
+	json_array_append_new(v->json, json_pack("{s:s, s:o}", "interface", e->name, done, array));
 }
 
-/* Let it count everywhere. Ends the changes. */
-static int commit(struct call *c, struct done *all, size_t n)
-{
-	struct edge_batch *batches = calloc(n + 1, sizeof(*batches));
-	int rc;
-
-	for (size_t i = 0; batches && i < n; i++) {
-		batches[i] = all[i].bans.batch;
-		all[i].bans.batch = (struct edge_batch){0};
-		edge_entries_fini(&all[i].bans.never);
-	}
-	rc = batches ? edge_batch_commit_all(batches, n, false, &c->err)
-		     : error_sys(&c->err, ENOMEM, "bans");
-	free(batches);
-	return rc;
-}
-
-/* Stage it everywhere, then let it count everywhere: a failure leaves all as it was. */
-static int run_change(struct call *c, const struct change *change)
-{
-	struct done *all = calloc(c->edges.n + 1, sizeof(*all));
-	int rc = all ? 0 : error_sys(&c->err, ENOMEM, "bans");
-	size_t begun = 0;
-
-	while (rc == 0 && begun < c->edges.n) {
-		rc = edge_bans_begin(&all[begun].bans, &c->edges.items[begun], &c->err);
-		if (rc < 0)
-			break;
-		rc = change->stage(c, &all[begun++]);
-	}
-	if (rc == 0)
-		rc = commit(c, all, begun);
-	for (size_t i = 0; i < begun; i++) {
-		edge_bans_abort(&all[i].bans); /* nothing to do after a commit */
-		if (rc == 0)
-			report(c, &c->edges.items[i], change->done, &all[i]);
-		free(all[i].added);
-	}
-	free(all);
-	return rc;
-}
+static const struct visit_change changes[] = {
+	{"add", "added", add, report_added},
+	{"del", "removed", del, visit_report},
+	{"flush", "removed", flush, visit_report},
+	{0},
+};
 
 static bool wanted(const struct call *c, const struct edge_banned *ban)
 {
@@ -234,63 +194,38 @@ static int compare(const void *a, const void *b)
 	return conf_cidr_compare(&x->cidr, &y->cidr);
 }
 
-static int list(struct call *c, const struct edge *e)
+static int list(struct visit *v, const struct edge *e)
 {
 	_cleanup_(edge_banned_list_fini) struct edge_banned_list bans = {0};
-	int rc = edge_bans_read(e, &bans, &c->err);
-	json_t *array = c->json ? json_array() : NULL;
+	int rc = edge_bans_read(e, &bans, &v->err);
+	json_t *array = v->json ? json_array() : NULL;
 
 	if (bans.n)
 		qsort(bans.items, bans.n, sizeof(*bans.items), compare);
 	for (size_t i = 0; i < bans.n; i++) {
-		if (!wanted(c, &bans.items[i]))
+		if (!wanted(call_of(v), &bans.items[i]))
 			continue;
 		if (array)
 			json_array_append_new(array, to_json(&bans.items[i]));
 		else
 			print(e, &bans.items[i]);
 	}
-	if (c->json)
-		json_array_append_new(c->json,
+	if (v->json)
+		json_array_append_new(v->json,
 				      json_pack("{s:s, s:I, s:o}", "interface", e->name, "capacity",
 						(json_int_t)edge_bans_capacity(e), "bans", array));
 	return rc;
 }
 
-static int run(struct call *c)
-{
-	const struct change *change = changes;
-	_cleanup_close_ int lock = -1;
-	int rc;
-
-	while (change->name && strcmp(change->name, c->o->action) != 0)
-		change++;
-	rc = command_open(c->o, change->name ? &lock : NULL, &c->edges, &c->err);
-	if (rc == 0 && change->name)
-		return run_change(c, change);
-	for (size_t i = 0; rc == 0 && i < c->edges.n; i++)
-		rc = list(c, &c->edges.items[i]);
-	return rc;
-}
-
 enum status cmd_ban(const struct options *o)
 {
-	struct call c = {.o = o, .json = o->json ? json_array() : NULL};
+	struct call c = {.visit.o = o};
 	bool is_add = strcmp(o->action, "add") == 0;
-	int rc = is_add ? read_verdicts(&c) : addresses_read(o, &c.addresses, &c.err);
-	enum status status = STATUS_DONE;
+	int rc = is_add ? read_verdicts(&c) : addresses_read(o, &c.addresses, &c.visit.err);
+	enum status status = rc < 0 ? visit_refuse(&c.visit) : visit_run(&c.visit, changes, list);
 
-	if (rc < 0) {
-		fprintf(stderr, "sluice ban: %s\n", c.err.text);
-		status = rc == -EINVAL ? STATUS_USAGE : command_status(&c.err);
-	} else if (run(&c) < 0) {
-		status = command_fail(&c.err);
-	} else if (c.json) {
-		command_print(c.json);
-	}
-	json_decref(c.json);
 	free(c.verdicts.items);
+	free(c.added);
 	addresses_fini(&c.addresses);
-	edges_fini(&c.edges);
 	return status;
 }

@@ -7,12 +7,7 @@
 
 #include "base/clock.h"
 #include "edge/feeds.h"
-#include "loader/command.h"
-
-struct visit {
-	struct error err;
-	json_t *json; /* NULL: text */
-};
+#include "loader/visit.h"
 
 static void print(const char *name, const struct edge_set *sets, size_t bytes)
 {
@@ -55,33 +50,22 @@ static json_t *to_json(const char *name, const struct edge_set *sets, size_t byt
 			 all);
 }
 
-static int show(const char *name, void *arg)
+static int show(struct visit *v, const struct edge *e)
 {
 	struct edge_set sets[FEED_SETS];
-	struct visit *v = arg;
 	size_t bytes;
-	struct edge e;
-	int rc = edge_open(name, &e, &v->err);
+	int rc = edge_sets_read(e, sets, &bytes, &v->err);
 
-	if (rc < 0)
-		return rc;
-	rc = edge_sets_read(&e, sets, &bytes, &v->err);
 	if (rc == 0 && v->json)
-		json_array_append_new(v->json, to_json(name, sets, bytes));
+		json_array_append_new(v->json, to_json(e->name, sets, bytes));
 	else if (rc == 0)
-		print(name, sets, bytes);
-	edge_close(&e);
+		print(e->name, sets, bytes);
 	return rc;
 }
 
 enum status cmd_feeds(const struct options *o)
 {
-	struct visit v = {.json = o->json ? json_array() : NULL};
-	int rc = command_each(o, show, &v, &v.err);
+	struct visit v = {.o = o};
 
-	if (rc == 0 && v.json) {
-		command_print(v.json);
-	}
-	json_decref(v.json);
-	return rc < 0 ? command_fail(&v.err) : STATUS_DONE;
+	return visit_run(&v, NULL, show);
 }

@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/list.h"
 #include "conf/cidr.h"
 #include "edge/rules.h"
-#include "loader/command.h"
+#include "loader/visit.h"
 
 static const char *const verbs[] = {
 	[RULE_DENY] = "deny",
@@ -18,11 +19,8 @@ static const char *const verbs[] = {
 static const char *const origins[] = {"operator", "file"};
 
 struct call {
-	const struct options *o;
+	struct visit visit;
 	struct edge_rules rules; /* of the arguments: every prefix with every port */
-	struct edges edges;
-	struct error err;
-	json_t *json; /* NULL: text */
 };
 
 static bool is_port(const char *arg)
@@ -77,90 +75,49 @@ static int read_rules(const struct options *o, struct edge_rules *rules, struct 
 				    "an address and a port such as tcp/22 are expected");
 }
 
-static int add(struct call *c, struct edge_batch *b, size_t *ret_n)
+static int each(struct visit *v, struct edge_batch *b,
+		int (*fn)(struct edge_batch *b, const struct edge_rule *rule, struct error *err),
+		const struct edge_rules *rules)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < c->rules.n; i++)
-		rc = edge_rule_add(b, &c->rules.items[i], &c->err);
-	*ret_n = c->rules.n;
-	return rc;
-}
-
-static int del(struct call *c, struct edge_batch *b, size_t *ret_n)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < c->rules.n; i++)
-		rc = edge_rule_del(b, &c->rules.items[i], &c->err);
-	*ret_n = c->rules.n;
-	return rc;
-}
-
-static int flush(struct call *c, struct edge_batch *b, size_t *ret_n)
-{
-	_cleanup_(edge_rules_fini) struct edge_rules all = {0};
-	int rc = edge_rules_read(b->edge, &all, &c->err);
-
-	for (size_t i = 0; rc == 0 && i < all.n; i++)
-		rc = edge_rule_del(b, &all.items[i], &c->err);
-	*ret_n = all.n;
-	return rc;
-}
-
-static const struct change {
-	const char *name;
-	const char *done;
-	int (*stage)(struct call *c, struct edge_batch *b, size_t *ret_n);
-} changes[] = {{"add", "added", add}, {"del", "removed", del}, {"flush", "removed", flush}, {0}};
-
-static void report(struct call *c, const struct edge *e, const char *done, size_t n)
-{
-	if (c->json)
-		json_array_append_new(c->json, json_pack("{s:s, s:I}", "interface", e->name, done,
-							 (json_int_t)n));
-	else
-		printf("%s: rule: %zu %s\n", e->name, n, done);
-}
-
-/* Stage it everywhere, then let it count everywhere: a failure leaves all as it was. */
-static int run_change(struct call *c, const struct change *change)
-{
-	struct edge_batch *batches = calloc(c->edges.n + 1, sizeof(*batches));
-	int rc = batches ? 0 : error_sys(&c->err, ENOMEM, "rules");
-	size_t begun = 0, n = 0;
-
-	while (rc == 0 && begun < c->edges.n) {
-		struct edge_batch *b = &batches[begun];
-
-		rc = edge_batch_begin(b, &c->edges.items[begun], &c->err);
-		if (rc < 0)
-			break;
-		begun++;
-		rc = change->stage(c, b, &n);
-		if (rc == 0)
-			rc = edge_rules_prepare(b, &c->err);
-	}
-	for (size_t i = 0; rc < 0 && i < begun; i++)
-		edge_batch_abort(&batches[i]);
+	for (size_t i = 0; rc == 0 && i < rules->n; i++)
+		rc = fn(b, &rules->items[i], &v->err);
 	if (rc == 0)
-		rc = edge_batch_commit_all(batches, begun, false, &c->err);
-	for (size_t i = 0; i < begun; i++) {
-		const struct edge *e = &c->edges.items[i];
-
-		edge_rules_index(e, NULL);
-		if (rc == 0)
-			report(c, e, change->done, n);
-	}
-	free(batches);
-	return rc;
+		rc = edge_rules_prepare(b, &v->err);
+	return rc < 0 ? rc : (int)rules->n;
 }
 
-static int list(struct call *c, const struct edge *e)
+static int add(struct visit *v, struct edge_batch *b)
+{
+	return each(v, b, edge_rule_add, &container_of(v, struct call, visit)->rules);
+}
+
+static int del(struct visit *v, struct edge_batch *b)
+{
+	return each(v, b, edge_rule_del, &container_of(v, struct call, visit)->rules);
+}
+
+static int flush(struct visit *v, struct edge_batch *b)
 {
 	_cleanup_(edge_rules_fini) struct edge_rules all = {0};
-	int rc = edge_rules_read(e, &all, &c->err);
-	json_t *array = c->json ? json_array() : NULL;
+	int rc = edge_rules_read(b->edge, &all, &v->err);
+
+	return rc < 0 ? rc : each(v, b, edge_rule_del, &all);
+}
+
+static const struct visit_change changes[] = {
+	{"add", "added", add, visit_report},
+	{"del", "removed", del, visit_report},
+	{"flush", "removed", flush, visit_report},
+	{0},
+};
+
+static int list(struct visit *v, const struct edge *e)
+{
+	_cleanup_(edge_rules_fini) struct edge_rules all = {0};
+	int rc = edge_rules_read(e, &all, &v->err);
+	json_t *array = v->json ? json_array() : NULL;
 
 	for (size_t i = 0; i < all.n; i++) {
 		const struct edge_rule *r = &all.items[i];
@@ -180,44 +137,18 @@ static int list(struct call *c, const struct edge *e)
 		else
 			printf("%-16s %-5s %-43s %-9s %s\n", e->name, verb, prefix, port, origin);
 	}
-	if (c->json)
+	if (v->json)
 		json_array_append_new(
-			c->json, json_pack("{s:s, s:o}", "interface", e->name, "rules", array));
-	return rc;
-}
-
-static int run(struct call *c)
-{
-	const struct change *change = changes;
-	_cleanup_close_ int lock = -1;
-	int rc;
-
-	while (change->name && strcmp(change->name, c->o->action) != 0)
-		change++;
-	rc = command_open(c->o, change->name ? &lock : NULL, &c->edges, &c->err);
-	if (rc == 0 && change->name)
-		return run_change(c, change);
-	for (size_t i = 0; rc == 0 && i < c->edges.n; i++)
-		rc = list(c, &c->edges.items[i]);
+			v->json, json_pack("{s:s, s:o}", "interface", e->name, "rules", array));
 	return rc;
 }
 
 enum status cmd_rule(const struct options *o)
 {
-	struct call c = {.o = o, .json = o->json ? json_array() : NULL};
-	enum status status = STATUS_DONE;
-	int rc = o->n_args ? read_rules(o, &c.rules, &c.err) : 0;
+	struct call c = {.visit.o = o};
+	int rc = o->n_args ? read_rules(o, &c.rules, &c.visit.err) : 0;
+	enum status status = rc < 0 ? visit_refuse(&c.visit) : visit_run(&c.visit, changes, list);
 
-	if (rc < 0) {
-		fprintf(stderr, "sluice rule: %s\n", c.err.text);
-		status = rc == -EINVAL ? STATUS_USAGE : command_status(&c.err);
-	} else if (run(&c) < 0) {
-		status = command_fail(&c.err);
-	} else if (c.json) {
-		command_print(c.json);
-	}
-	json_decref(c.json);
 	edge_rules_fini(&c.rules);
-	edges_fini(&c.edges);
 	return status;
 }

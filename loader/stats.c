@@ -6,7 +6,7 @@
 
 #include "edge/edge.h"
 #include "edge/reason.h"
-#include "loader/command.h"
+#include "loader/visit.h"
 
 static const struct {
 	const char *name;
@@ -15,11 +15,6 @@ static const struct {
 #define GUARD_TALLY(id, name, help) {#name, help},
 	GUARD_TALLIES(GUARD_TALLY)
 #undef GUARD_TALLY
-};
-
-struct visit {
-	struct error err;
-	json_t *json; /* NULL: text */
 };
 
 static void print(const char *name, const struct counter *c, const uint64_t *tallies)
@@ -49,35 +44,24 @@ static json_t *to_json(const char *name, const struct counter *c, const uint64_t
 	return json_pack("{s:s, s:o, s:o}", "interface", name, "reasons", all, "events", happened);
 }
 
-static int show(const char *name, void *arg)
+static int show(struct visit *v, const struct edge *e)
 {
 	struct counter c[REASON_COUNT];
 	uint64_t tallies[TALLY_COUNT];
-	struct visit *v = arg;
-	struct edge e;
-	int rc = edge_open(name, &e, &v->err);
+	int rc = edge_stats(e, c, &v->err);
 
-	if (rc < 0)
-		return rc;
-	rc = edge_stats(&e, c, &v->err);
 	if (rc == 0)
-		rc = edge_tallies(&e, tallies, &v->err);
+		rc = edge_tallies(e, tallies, &v->err);
 	if (rc == 0 && v->json)
-		json_array_append_new(v->json, to_json(name, c, tallies));
+		json_array_append_new(v->json, to_json(e->name, c, tallies));
 	else if (rc == 0)
-		print(name, c, tallies);
-	edge_close(&e);
+		print(e->name, c, tallies);
 	return rc;
 }
 
 enum status cmd_stats(const struct options *o)
 {
-	struct visit v = {.json = o->json ? json_array() : NULL};
-	int rc = command_each(o, show, &v, &v.err);
+	struct visit v = {.o = o};
 
-	if (rc == 0 && v.json) {
-		command_print(v.json);
-	}
-	json_decref(v.json);
-	return rc < 0 ? command_fail(&v.err) : STATUS_DONE;
+	return visit_run(&v, NULL, show);
 }

@@ -121,6 +121,12 @@ def test_bad_usage(bed, args, why):
     assert r.returncode == 2 and why in r.stderr, r.stderr
 
 
+def test_a_missing_file_is_no_missing_entry(bed, tmp_path):
+    for command in ("ban", "deny"):
+        r = bed.sluice(command, "add", "--file", tmp_path / "none", check=False)
+        assert (r.returncode, r.stderr) == (1, f"sluice {command}: {tmp_path}/none: No such file or directory\n")
+
+
 def test_full_refuses_and_keeps(bed):
     bed.attach("  bans: {capacity: 1000, max_ttl: 1h}\n")
     here = ("--interface", bed.interface)

@@ -57,38 +57,24 @@ static void set_bit(uint64_t *words, uint32_t bit)
 	__atomic_fetch_or(&words[bit / 64], 1ULL << bit % 64, __ATOMIC_SEQ_CST);
 }
 
-int edge_bans_begin(struct edge_bans *b, const struct edge *e, struct error *err)
+int edge_bans_begin(struct edge_bans *b, struct edge_batch *batch, struct error *err)
 {
-	int rc = edge_sweep(e, err);
-
-	*b = (struct edge_bans){0};
-	if (rc >= 0)
-		rc = read_policy(e, &b->policy, err);
-	if (rc == 0)
-		rc = edge_list_read(e, EDGE_NEVER, &b->never, err);
-	if (rc == 0)
-		rc = edge_batch_begin(&b->batch, e, err);
+	const struct edge *e = batch->edge;
+	struct edge_bans begun = {.batch = batch};
 	/* New, or somebody wrote bans by hand. */
-	if (rc == 0 && !e->in_use->filtered)
-		rc = edge_bans_sweep(e, err);
+	int rc = e->in_use->filtered ? 0 : edge_bans_sweep(e, err);
+
 	if (rc >= 0)
-		return 0;
-	edge_batch_abort(&b->batch);
-	edge_entries_fini(&b->never);
+		rc = read_policy(e, &begun.policy, err);
+	if (rc == 0)
+		rc = edge_list_read(e, EDGE_NEVER, &begun.never, err);
+	if (rc == 0)
+		*b = begun;
 	return rc;
 }
 
-void edge_bans_commit(struct edge_bans *b)
+void edge_bans_fini(struct edge_bans *b)
 {
-	edge_batch_commit(&b->batch, false);
-	edge_entries_fini(&b->never);
-}
-
-void edge_bans_abort(struct edge_bans *b)
-{
-	if (!b->batch.edge)
-		return;
-	edge_batch_abort(&b->batch);
 	edge_entries_fini(&b->never);
 }
 
@@ -137,7 +123,7 @@ static uint32_t end_of(const struct edge_bans *b, uint64_t ttl, uint32_t offence
 static struct ban_value decide(const struct edge_bans *b, const struct edge_ban *ban,
 			       const union edge_key *key)
 {
-	const struct edge *e = b->batch.edge;
+	const struct edge *e = b->batch->edge;
 	struct ban_value new = {.offences = 1};
 	uint32_t end, now = now_seconds();
 	union edge_value v, old;
@@ -241,7 +227,7 @@ static void note_end(const struct edge *e, uint32_t until)
 int edge_ban(struct edge_bans *b, const struct edge_ban *ban, struct edge_banned *ret,
 	     struct error *err)
 {
-	const struct edge *e = b->batch.edge;
+	const struct edge *e = b->batch->edge;
 	union edge_key key = key_of(&ban->cidr);
 	char text[CONF_CIDR_TEXT];
 	union edge_value value;
@@ -256,9 +242,9 @@ int edge_ban(struct edge_bans *b, const struct edge_ban *ban, struct edge_banned
 	set_bit(e->ban_filter_words, filter_bit(&key.ban));
 	value.ban = decide(b, ban, &key);
 	note_end(e, value.ban.until);
-	rc = edge_batch_put(&b->batch, e->bans, &key, &value);
+	rc = edge_batch_put(b->batch, e->bans, &key, &value);
 	if (rc == -ENOSPC && forget(e) > 0)
-		rc = edge_batch_put(&b->batch, e->bans, &key, &value);
+		rc = edge_batch_put(b->batch, e->bans, &key, &value);
 	if (rc == -ENOSPC)
 		return error_set(err, ENOSPC, "%s: there are %u bans already (bans.capacity)", text,
 				 edge_bans_capacity(e));
@@ -272,9 +258,9 @@ int edge_ban(struct edge_bans *b, const struct edge_ban *ban, struct edge_banned
 	return 0;
 }
 
-int edge_unban(struct edge_bans *b, const struct conf_cidr *cidr, struct error *err)
+int edge_unban(struct edge_batch *b, const struct conf_cidr *cidr, struct error *err)
 {
-	const struct edge *e = b->batch.edge;
+	const struct edge *e = b->edge;
 	union edge_key key = key_of(cidr);
 	char text[CONF_CIDR_TEXT];
 	union edge_value value;
@@ -283,22 +269,22 @@ int edge_unban(struct edge_bans *b, const struct conf_cidr *cidr, struct error *
 	conf_cidr_format(cidr, text);
 	if (bpf_map_lookup_elem(e->bans, &key, &value) < 0 || !edge_entry_view(e, e->bans, &value))
 		return error_set(err, ENOENT, "%s is not banned on %s", text, e->name);
-	rc = edge_batch_del(&b->batch, e->bans, &key);
+	rc = edge_batch_del(b, e->bans, &key);
 	return rc < 0 ? error_sys(err, -rc, "%s: the ban can't be lifted", text) : 0;
 }
 
 static int remove_one(const void *key, const void *value __attribute__((unused)), void *arg)
 {
-	struct edge_bans *b = arg;
+	struct edge_batch *b = arg;
 	union edge_key k = {.ban = *(const struct ban_key *)key};
-	int rc = edge_batch_del(&b->batch, b->batch.edge->bans, &k);
+	int rc = edge_batch_del(b, b->edge->bans, &k);
 
 	return rc == -ENOENT ? 0 : rc;
 }
 
-int edge_unban_all(struct edge_bans *b, struct error *err)
+int edge_unban_all(struct edge_batch *b, struct error *err)
 {
-	const struct edge *e = b->batch.edge;
+	const struct edge *e = b->edge;
 	int rc = edge_hash_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value),
 				remove_one, b);
 

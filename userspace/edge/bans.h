@@ -2,7 +2,7 @@
 /*
  * Bans of an attached interface, and the only door to them: whoever has a verdict on an address, an operator or a program, comes
  * this way. A ban counts from the next packet and ends by itself; what the never-ban list names is refused; who comes back is
- * banned for longer. Bans of one call of edge_bans_begin count together, or none of them does. Under the lock.
+ * banned for longer. Bans of one batch count together, or none of them does. Under the lock.
  */
 #ifndef EDGE_BANS_H
 #define EDGE_BANS_H
@@ -27,16 +27,16 @@ struct edge_banned {
 	char why[sizeof(((struct ban_value *)0)->why)];
 };
 
+/* What decides about a batch's bans. */
 struct edge_bans {
-	struct edge_batch batch;
+	struct edge_batch *batch;
 	struct policy policy;
 	struct edge_entries never;
 };
 
-/* To be ended by one of the two; nothing to do after a failure. */
-int edge_bans_begin(struct edge_bans *b, const struct edge *e, struct error *err);
-void edge_bans_commit(struct edge_bans *b);
-void edge_bans_abort(struct edge_bans *b);
+/* For a batch that has begun and has no ban yet; ended by edge_bans_fini, before or behind the batch. */
+int edge_bans_begin(struct edge_bans *b, struct edge_batch *batch, struct error *err);
+void edge_bans_fini(struct edge_bans *b);
 
 /*
  * Ban a prefix. One that is banned stays so until the later of both ends; one that has been, and is remembered, is banned for
@@ -48,10 +48,10 @@ int edge_ban(struct edge_bans *b, const struct edge_ban *ban, struct edge_banned
 	     struct error *err);
 
 /* Lift a ban and forget the offences. -ENOENT: that prefix is not banned, though a wider one may be. */
-int edge_unban(struct edge_bans *b, const struct conf_cidr *cidr, struct error *err);
+int edge_unban(struct edge_batch *b, const struct conf_cidr *cidr, struct error *err);
 
 /* Lift all and forget all. */
-int edge_unban_all(struct edge_bans *b, struct error *err);
+int edge_unban_all(struct edge_batch *b, struct error *err);
 
 struct edge_banned_list {
 	struct edge_banned *items;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "edge/bans.h"
 #include "edge/pin.h"
+#include "edge/rules.h"
 
 struct edge_staged {
 	int map;
@@ -247,6 +248,7 @@ static int put_staged(struct edge_batch *b, int map, const union edge_key *key,
 	if (before)
 		s->before = *before;
 	b->n++;
+	b->rules |= map == b->edge->rules;
 	return 0;
 }
 
@@ -299,6 +301,9 @@ int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key)
 
 static void end(struct edge_batch *b)
 {
+	/* A failure leaves the guard looking where nothing is any more. */
+	if (b->rules)
+		edge_rules_index(b->edge, NULL);
 	free(b->items);
 	*b = (struct edge_batch){0};
 }

@@ -30,6 +30,7 @@ struct edge_batch {
 	const struct edge *edge;
 	struct edge_staged *items;
 	size_t n;
+	bool rules; /* some of them are rules: the guard is told where to look when the batch ends */
 };
 
 /* Also ends a batch that a killed command left. */

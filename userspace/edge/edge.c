@@ -265,11 +265,8 @@ int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 			edge_batch_abort(&batches[i]);
 	if (rc < 0)
 		abort_feeds(edges, fed, ready);
-	for (size_t i = 0; i < n; i++) {
-		edge_rules_index(&edges[i], NULL);
-		if (rc == 0)
-			edge_feeds_settle(&edges[i], feeds, &ready[i]);
-	}
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		edge_feeds_settle(&edges[i], feeds, &ready[i]);
 	return rc;
 }
 

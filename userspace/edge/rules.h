@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rules with a port and a protocol: whom the guard lets speak to it. Of the rules for a packet's port the longest prefix decides. A
- * change is staged by edge_rule_add and _del, made whole by edge_rules_prepare, and counts from edge_batch_commit; behind it, or
- * behind an abort, edge_rules_index. Under the lock.
+ * change is staged by edge_rule_add and _del, made whole by edge_rules_prepare, and counts from edge_batch_commit. Under the lock.
  */
 #ifndef EDGE_RULES_H
 #define EDGE_RULES_H
@@ -42,7 +41,7 @@ int edge_rules_follow_file(struct edge_batch *b, const struct conf_edge *conf, s
 /* Stage what "only" says to all others, and let the guard look. -ENOSPC: prefixes of too many lengths. */
 int edge_rules_prepare(struct edge_batch *b, struct error *err);
 
-/* Let the guard look for the prefix lengths and at the ports that rules have, and for no others. */
+/* Let the guard look for the prefix lengths and at the ports that rules have, staged ones too, and for no others. */
 int edge_rules_index(const struct edge *e, struct error *err);
 
 /* The rules that count, by port and prefix; what stands for "only" is left out. Needs no lock. */

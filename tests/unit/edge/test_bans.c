@@ -19,20 +19,25 @@ static int setup_policy(void **state)
 	return bpf_map_update_elem(edge.policy, &key, &policy, BPF_ANY);
 }
 
+static struct edge_batch batch; /* one at a time */
+
 static struct edge_bans begin(void)
 {
 	struct edge_bans b;
 
-	assert_int_equal(edge_bans_begin(&b, &edge, NULL), 0);
+	assert_true(edge_sweep(&edge, NULL) >= 0);
+	assert_int_equal(edge_batch_begin(&batch, &edge, NULL), 0);
+	assert_int_equal(edge_bans_begin(&b, &batch, NULL), 0);
 	return b;
 }
 
 static int end(struct edge_bans *b, int rc)
 {
+	edge_bans_fini(b);
 	if (rc < 0)
-		edge_bans_abort(b);
+		edge_batch_abort(b->batch);
 	else
-		edge_bans_commit(b);
+		edge_batch_commit(b->batch, false);
 	assert_int_equal(edge.shared->batch, BATCH_NONE);
 	return rc;
 }
@@ -56,7 +61,7 @@ static int unban(const char *text, struct error *err)
 	struct edge_bans b = begin();
 	struct conf_cidr c = cidr(text);
 
-	return end(&b, edge_unban(&b, &c, err));
+	return end(&b, edge_unban(&batch, &c, err));
 }
 
 static struct ban_key key_of(const char *text)
@@ -202,7 +207,7 @@ static void test_past(void **state)
 	assert_int_equal(edge_ban(&b, &again, NULL, NULL), 0);
 	assert_int_equal(past(&found), 1);
 	assert_in_range(now() - found.until, 40, 41);
-	edge_bans_commit(&b);
+	end(&b, 0);
 	assert_int_equal(past(NULL), 0);
 	/* Forgotten, swept or not. */
 	end_ago("2001:db8::/64", 101);
@@ -377,7 +382,8 @@ static void test_all_or_nothing(void **state)
 		assert_int_equal(edge_ban(&b, &first, NULL, NULL), 0); /* named twice */
 		assert_int_equal(edge_ban(&b, &again, NULL, NULL), 0);
 		assert_int_equal(
-			edge_unban(&b, &(struct conf_cidr){AF_INET, {192, 0, 2, 3}, 32}, NULL), 0);
+			edge_unban(&batch, &(struct conf_cidr){AF_INET, {192, 0, 2, 3}, 32}, NULL),
+			0);
 		assert_int_equal(in_force(), 1);
 		end(&b, commit ? 0 : -1);
 		assert_int_equal(edge_bans_read(&edge, &list, NULL), 0);
@@ -388,7 +394,7 @@ static void test_all_or_nothing(void **state)
 		free(list.items);
 		if (!commit) {
 			b = begin();
-			assert_int_equal(edge_unban_all(&b, NULL), 0);
+			assert_int_equal(edge_unban_all(&batch, NULL), 0);
 			end(&b, 0);
 			assert_false(is_there("192.0.2.2"));
 		}
@@ -405,7 +411,8 @@ static void test_killed(void **state)
 		struct edge_bans killed = begin(), b;
 
 		assert_int_equal(edge_ban(&killed, &new, NULL, NULL), 0);
-		free(killed.batch.items);
+		edge_bans_fini(&killed);
+		free(batch.items);
 		if (committed)
 			edge.shared->batch = BATCH_COMMITTED;
 		assert_int_equal(in_force(), committed);
