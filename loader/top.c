@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice top: rates by reason, the heaviest sources, lists that hit, what a packet costs. */
 #include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,47 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "conf/cidr.h"
-#include "edge/feeds.h"
-#include "edge/inventory.h"
-#include "edge/reason.h"
-#include "edge/talkers.h"
-#include "loader/command.h"
-#include "loader/screen.h"
-
-#define SOURCES 20 /* shown of each interface */
-
-/* What is read of one interface at one time. */
-struct sample {
-	uint64_t at;
-	struct counter counters[REASON_COUNT];
-	struct edge_talkers talkers;
-	struct edge_set sets[FEED_SETS];
-	struct edge_run run;
-};
-
-/* Of one interface, between two samples: what came a second. */
-struct rates {
-	const char *name;
-	double seconds;
-	struct {
-		double packets, bits;
-	} reasons[REASON_COUNT];
-	double packets;
-	double set_packets[FEED_SETS];
-	double cost;		     /* nanoseconds a packet; 0: there was none */
-	struct edge_talkers talkers; /* what each sent between the two, the most first */
-	struct sample now;
-};
-
-struct top {
-	const struct options *o;
-	struct edges edges;
-	struct rates *rates; /* of each */
-	struct screen *screen;
-	size_t shown; /* 0: all together; else one of them, from 1 */
-	struct error err;
-};
+#include "loader/top.h"
 
 static int take(const struct edge *e, struct sample *ret, struct error *err)
 {
@@ -140,155 +98,12 @@ static int turn(struct top *t)
 	return rc;
 }
 
-static void write_rate(FILE *to, double value)
-{
-	static const char units[] = " kMGT";
-	size_t i = 0;
-
-	while (value >= 10000 && units[i + 1]) {
-		value /= 1000;
-		i++;
-	}
-	fprintf(to, " %7.0f%c", value, units[i]);
-}
-
-/* Of the interfaces that are shown together. */
-static bool is_shown(const struct top *t, size_t i)
-{
-	return !t->shown || t->shown == i + 1;
-}
-
-static void write_title(const struct top *t, FILE *to)
-{
-	double packets = 0, nsec = 0;
-
-	for (size_t i = 0; i < t->edges.n; i++) {
-		if (!is_shown(t, i))
-			continue;
-		packets += t->rates[i].packets;
-		nsec += t->rates[i].packets * t->rates[i].cost;
-	}
-	fprintf(to, "sluice top: %s",
-		t->shown	  ? t->rates[t->shown - 1].name
-		: t->edges.n == 1 ? t->rates[0].name
-				  : "all interfaces");
-	write_rate(to, packets);
-	fprintf(to, " packets/s");
-	if (nsec > 0)
-		fprintf(to, ", %.0f ns of CPU a packet, %.1f %% of one", nsec / packets,
-			nsec / 1e7);
-	if (t->screen)
-		fprintf(to, "   q: quit%s", t->edges.n > 1 ? ", Tab: next interface" : "");
-	fputs("\n\n", to);
-}
-
-static void write_reasons(const struct top *t, FILE *to)
-{
-	fprintf(to, "%-20s %-5s %8s %8s\n", "reason", "", "packets/s", "bits/s");
-	for (int r = 0; r < REASON_COUNT; r++) {
-		double packets = 0, bits = 0;
-
-		for (size_t i = 0; i < t->edges.n; i++) {
-			if (!is_shown(t, i))
-				continue;
-			packets += t->rates[i].reasons[r].packets;
-			bits += t->rates[i].reasons[r].bits;
-		}
-		if (packets == 0)
-			continue;
-		fprintf(to, "%-20s %-5s", edge_reasons[r].name, edge_reasons[r].verdict);
-		write_rate(to, packets);
-		write_rate(to, bits);
-		fputc('\n', to);
-	}
-}
-
-static void write_sources(const struct top *t, FILE *to)
-{
-	fprintf(to, "\n%-30s %8s %8s %8s  %s\n", "source (estimated)", "packets/s", "dropped/s",
-		"bits/s", "last drop");
-	for (size_t i = 0; i < t->edges.n; i++) {
-		const struct rates *r = &t->rates[i];
-
-		for (size_t n = 0; is_shown(t, i) && n < r->talkers.n && n < SOURCES; n++) {
-			const struct edge_talker *s = &r->talkers.items[n];
-			char text[CONF_CIDR_TEXT];
-
-			edge_source_format(s->source, text);
-			fprintf(to, "%-30s", text);
-			write_rate(to, (double)s->packets / r->seconds);
-			write_rate(to, (double)s->dropped / r->seconds);
-			write_rate(to, 8 * (double)s->bytes / r->seconds);
-			fprintf(to, "   %s%s%s\n", s->reason ? edge_reasons[s->reason].name : "",
-				t->edges.n > 1 ? " " : "", t->edges.n > 1 ? r->name : "");
-		}
-	}
-}
-
-static void write_sets(const struct top *t, FILE *to)
-{
-	const char *title = "\nfeeds that hit\n";
-
-	for (size_t i = 0; i < t->edges.n; i++) {
-		for (int n = 0; is_shown(t, i) && n < FEED_SETS; n++) {
-			const struct rates *r = &t->rates[i];
-
-			if (r->set_packets[n] == 0)
-				continue;
-			fprintf(to, "%s%-30s", title, r->now.sets[n].set.name);
-			write_rate(to, r->set_packets[n]);
-			fputc('\n', to);
-			title = "";
-		}
-	}
-}
-
-static void write_all(const struct top *t, FILE *to)
-{
-	write_title(t, to);
-	write_reasons(t, to);
-	write_sets(t, to);
-	write_sources(t, to);
-}
-
-static json_t *to_json(const struct rates *r)
-{
-	json_t *reasons = json_object(), *sources = json_array(), *feeds = json_object();
-
-	for (int i = 0; i < REASON_COUNT; i++)
-		json_object_set_new(reasons, edge_reasons[i].name,
-				    json_pack("{s:s, s:f, s:f}", "verdict", edge_reasons[i].verdict,
-					      "packets", r->reasons[i].packets, "bits",
-					      r->reasons[i].bits));
-	for (size_t i = 0; i < r->talkers.n && i < SOURCES; i++) {
-		const struct edge_talker *s = &r->talkers.items[i];
-		char text[CONF_CIDR_TEXT];
-
-		edge_source_format(s->source, text);
-		json_array_append_new(
-			sources, json_pack("{s:s, s:f, s:f, s:f, s:o}", "source", text, "packets",
-					   (double)s->packets / r->seconds, "dropped",
-					   (double)s->dropped / r->seconds, "bits",
-					   8 * (double)s->bytes / r->seconds, "last_drop",
-					   s->reason ? json_string(edge_reasons[s->reason].name)
-						     : json_null()));
-	}
-	for (int i = 0; i < FEED_SETS; i++)
-		if (*r->now.sets[i].set.name)
-			json_object_set_new(feeds, r->now.sets[i].set.name,
-					    json_real(r->set_packets[i]));
-	return json_pack("{s:s, s:f, s:f, s:o, s:o, s:o, s:o}", "interface", r->name, "seconds",
-			 r->seconds, "packets", r->packets, "ns_a_packet",
-			 r->cost > 0 ? json_real(r->cost) : json_null(), "reasons", reasons,
-			 "sources", sources, "feeds", feeds);
-}
-
 static void print_json(const struct top *t)
 {
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < t->edges.n; i++)
-		json_array_append_new(all, to_json(&t->rates[i]));
+		json_array_append_new(all, top_json(&t->rates[i]));
 	command_print(all);
 	json_decref(all);
 }
@@ -301,7 +116,7 @@ static int draw(struct top *t)
 
 	if (!to)
 		return error_sys(&t->err, errno, "top");
-	write_all(t, to);
+	top_write(t, to);
 	if (fclose(to))
 		return error_sys(&t->err, errno, "top");
 	screen_draw(t->screen, text);
@@ -362,7 +177,7 @@ static int show(struct top *t)
 	if (t->o->json)
 		print_json(t);
 	else
-		write_all(t, stdout);
+		top_write(t, stdout);
 	return 1;
 }
 

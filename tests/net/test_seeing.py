@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people see of the guard: status, watch, top."""
-import fcntl
+"""What people see of the guard: status, watch."""
 import json
-import os
-import pty
 import re
-import select
 import signal
 import socket
-import struct
 import subprocess
-import termios
 import time
 
 import pytest
@@ -236,115 +230,3 @@ def test_watch_ends_with_its_reader(bed):
     watch.process.stdout.close()
     deny_and_ping(bed, 2)
     assert watch.process.wait(20) == 0
-
-
-@pytest.fixture
-def busy(bed):
-    """Pings of a denied address, and of one that is not, go on; a feed lists another."""
-    (bed.path / "bad.netset").write_text("10.7.0.4\n")
-    bed.attach(f"  deny: [10.7.0.2, {{file: {bed.path}/bad.netset, name: bad-ones}}]\n")
-    for host in (3, 4):
-        run("ip", "-n", bed.client, "addr", "add", f"10.7.0.{host}/16", "dev", bed.peer)
-    for host in (2, 3, 4):
-        bed.start(bed.client, "ping", "-nq", "-i", "0.002", "-W1", "-I", f"10.7.0.{host}", "10.7.0.1")
-    until(lambda: all(bed.reasons()[r] > 100 for r in ("denied", "passed", "listed")), "the guard's counters")
-    return bed
-
-
-def test_top_once(busy):
-    bed = busy
-    found, = bed.json("top", "--once", *here(bed))
-    assert found["interface"] == bed.interface and 0.9 < found["seconds"] < 10
-    denied_ = found["reasons"]["denied"]
-    assert denied_["verdict"] == "DROP" and 20 < denied_["packets"] < 1000
-    # Whole frames: 98 bytes each, but for what neighbours say.
-    assert denied_["bits"] == pytest.approx(denied_["packets"] * 98 * 8, rel=0.2)
-    assert found["reasons"]["passed"]["packets"] > 20 and found["reasons"]["malformed"]["packets"] == 0
-    assert found["packets"] == pytest.approx(sum(r["packets"] for r in found["reasons"].values()))
-    assert 10 < found["ns_a_packet"] < 1e6
-    assert found["feeds"]["bad-ones"] == pytest.approx(found["reasons"]["listed"]["packets"])
-    sources = {s["source"]: s for s in found["sources"]}
-    assert {"10.7.0.2", "10.7.0.3", "10.7.0.4"} <= set(sources)
-    assert (sources["10.7.0.2"]["last_drop"], sources["10.7.0.4"]["last_drop"]) == ("denied", "listed")
-    assert sources["10.7.0.3"]["last_drop"] is None and sources["10.7.0.3"]["dropped"] == 0
-    assert sources["10.7.0.2"]["dropped"] == sources["10.7.0.2"]["packets"] > 0
-    text = bed.sluice("top", "--once", "--interval", "500ms", *here(bed)).stdout
-    assert re.match(rf"sluice top: {bed.interface} +\d+  packets/s, \d+ ns of CPU a packet, [\d.]+ % of one\n\n", text), text
-    assert re.search(r"^denied +DROP +\d+ +\d+.$", text, re.M) and "malformed" not in text
-    assert re.search(r"^bad-ones +\d+ $", text, re.M) and re.search(r"^10\.7\.0\.2 +\d+ +\d+ +\d+..+ denied$", text, re.M), text
-
-
-class Terminal:
-    """sluice top at a terminal of 100 by 30, and what it wrote there."""
-
-    def __init__(self, bed, *args):
-        self.fd, end = pty.openpty()
-        self.text = b""
-        self.size(30, 100)
-        self.before = termios.tcgetattr(end)
-        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluice", "top", *args],
-                                        stdin=end, stdout=end, env={**os.environ, "TERM": "xterm"}, start_new_session=True,
-                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        bed.processes.append(self.process)
-        self.other = end
-
-    def size(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def read(self):
-        while select.select([self.fd], [], [], 0)[0]:
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                return True
-            if not data:
-                return True
-            self.text += data
-        return False
-
-    def wait_for(self, pattern):
-        until(lambda: self.read() or re.search(pattern, self.text), f"{pattern} on the screen")
-        assert re.search(pattern, self.text), self.text
-
-    def end(self):
-        """The exit status."""
-        until(lambda: self.read() or self.process.poll() is not None, "the end of top")
-        self.read()
-        return self.process.wait(20)
-
-    def close(self):
-        os.close(self.fd)
-        os.close(self.other)
-
-
-@pytest.mark.parametrize("how", ["q", signal.SIGINT, signal.SIGTERM])
-def test_top_at_a_terminal(busy, how):
-    bed = busy
-    t = Terminal(bed, "--interval", "200ms", *here(bed))
-    try:
-        t.wait_for(rb"sluice top: " + bed.interface.encode())
-        t.wait_for(rb"denied")
-        t.wait_for(rb"bad-ones")
-        t.wait_for(rb"10\.7\.0\.3")
-        assert termios.tcgetattr(t.other)[3] != t.before[3]  # neither echo nor lines
-        t.text = b""
-        t.size(20, 60)
-        t.wait_for(rb"sluice top: ")  # drawn again, as a whole
-        if how == "q":
-            os.write(t.fd, b"xq")
-        else:
-            t.process.send_signal(how)
-        assert t.end() == 0
-        # Back from the other screen, with the cursor, and the terminal as it was.
-        assert b"\x1b[?1049l" in t.text and t.text.rfind(b"\x1b[?25h") > t.text.rfind(b"\x1b[?25l")
-        assert termios.tcgetattr(t.other) == t.before
-    finally:
-        t.close()
-
-
-def test_top_usage(bed):
-    bed.attach()
-    for args, code, said in ((("--json",), 2, "--json is for --once"), ((), 1, "this needs a terminal; --once does without"),
-                             (("--interval", "1ms"), 2, "not a duration from 100ms to 1h")):
-        r = bed.sluice("top", *args, *here(bed), check=False)
-        assert r.returncode == code and said in r.stderr
