@@ -17,6 +17,14 @@ const char *entry_origin(const struct edge_entry *entry)
 	return origin_text(entry->origin);
 }
 
+int entry_make_note(const struct options *o, const struct edge *e, uint16_t *ret, struct error *err)
+{
+	*ret = 0;
+	if (!o->note && !o->by)
+		return 0;
+	return edge_note_make(e, o->by ? o->by : command_user(), o->note ? o->note : "", ret, err);
+}
+
 static void add_note(const struct edge *e, uint16_t number, json_t *to)
 {
 	struct note note;
@@ -177,14 +185,20 @@ static const char *action_text(const struct edge_rule *rule)
 					    : "deny";
 }
 
+static void prefix_text(const struct edge_rule *rule, char ret[CONF_CIDR_TEXT])
+{
+	if (rule->cidr.family)
+		conf_cidr_format(&rule->cidr, ret);
+	else
+		snprintf(ret, CONF_CIDR_TEXT, "others");
+}
+
 json_t *entry_rule_json(const struct edge *e, const struct edge_rule *rule)
 {
-	char prefix[CONF_CIDR_TEXT] = "others";
-	char port[16];
+	char prefix[CONF_CIDR_TEXT], port[16];
 	json_t *all;
 
-	if (rule->cidr.family)
-		conf_cidr_format(&rule->cidr, prefix);
+	prefix_text(rule, prefix);
 	port_text(&rule->to, port);
 	all = json_pack("{s:s, s:s, s:s, s:s}", "action", action_text(rule), "prefix", prefix,
 			"port", port, "origin", origin_text(rule->origin));
@@ -198,5 +212,16 @@ void entry_print_rule(const struct edge *e, const struct edge_rule *rule)
 
 	edge_rule_format(rule, text);
 	printf("%s %s, %s", action_text(rule), text, origin_text(rule->origin));
+	print_note(e, rule->note);
+}
+
+void entry_list_rule(const struct edge *e, const struct edge_rule *rule)
+{
+	char prefix[CONF_CIDR_TEXT], port[16];
+
+	prefix_text(rule, prefix);
+	port_text(&rule->to, port);
+	printf("%-16s %-5s %-43s %-9s %s", e->name, action_text(rule), prefix, port,
+	       origin_text(rule->origin));
 	print_note(e, rule->note);
 }

@@ -8,9 +8,14 @@
 #include "edge/bans.h"
 #include "edge/lists.h"
 #include "edge/rules.h"
+#include "loader/command.h"
 
 /* "operator", "file" */
 const char *entry_origin(const struct edge_entry *entry);
+
+/* The number of the note that the command line gives to what it adds, 0: none. Under the lock. */
+int entry_make_note(const struct options *o, const struct edge *e, uint16_t *ret,
+		    struct error *err);
 
 /* Prefix, origin, and what there is of end and note. */
 json_t *entry_json(const struct edge *e, const struct edge_entry *entry);
@@ -35,5 +40,8 @@ void entry_print_past_ban(const struct edge_banned *ban, uint32_t remembered);
 /* What it says, of whom and what; note, and for print the end of the line. */
 json_t *entry_rule_json(const struct edge *e, const struct edge_rule *rule);
 void entry_print_rule(const struct edge *e, const struct edge_rule *rule);
+
+/* The same in columns, the interface first. */
+void entry_list_rule(const struct edge *e, const struct edge_rule *rule);
 
 #endif

@@ -33,14 +33,11 @@ static int add(struct visit *v, struct edge_batch *b)
 	const struct call *c = call_of(v);
 	uint64_t now = clock_mono() / NSEC_PER_SEC;
 	struct edge_entry entry = {.origin = ORIGIN_OPERATOR};
-	int rc = 0;
+	int rc = entry_make_note(v->o, b->edge, &entry.note, &v->err);
 
 	/* The second that has begun is not counted. */
 	if (v->o->ttl)
 		entry.until = (uint32_t)(now + 1 + (v->o->ttl + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
-	if (v->o->note || v->o->by)
-		rc = edge_note_make(b->edge, v->o->by ? v->o->by : command_user(),
-				    v->o->note ? v->o->note : "", &entry.note, &v->err);
 	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++) {
 		entry.cidr = c->addresses.items[i];
 		rc = edge_list_add(b, c->list, &entry, &v->err);

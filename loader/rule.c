@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "conf/cidr.h"
 #include "edge/rules.h"
+#include "loader/entry.h"
 #include "loader/visit.h"
 
 static const char *const verbs[] = {
@@ -16,7 +17,6 @@ static const char *const verbs[] = {
 	[RULE_ALLOW] = "allow",
 	[RULE_ONLY] = "only",
 };
-static const char *const origins[] = {"operator", "file"};
 
 struct call {
 	struct visit visit;
@@ -90,7 +90,13 @@ static int each(struct visit *v, struct edge_batch *b,
 
 static int add(struct visit *v, struct edge_batch *b)
 {
-	return each(v, b, edge_rule_add, &container_of(v, struct call, visit)->rules);
+	struct edge_rules *rules = &container_of(v, struct call, visit)->rules;
+	uint16_t note;
+	int rc = entry_make_note(v->o, b->edge, &note, &v->err);
+
+	for (size_t i = 0; i < rules->n; i++)
+		rules->items[i].note = note; /* the interface's own number */
+	return rc < 0 ? rc : each(v, b, edge_rule_add, rules);
 }
 
 static int del(struct visit *v, struct edge_batch *b)
@@ -119,24 +125,11 @@ static int list(struct visit *v, const struct edge *e)
 	int rc = edge_rules_read(e, &all, &v->err);
 	json_t *array = v->json ? json_array() : NULL;
 
-	for (size_t i = 0; i < all.n; i++) {
-		const struct edge_rule *r = &all.items[i];
-		const char *verb = verbs[r->action % 3];
-		const char *origin = origins[r->origin == ORIGIN_FILE];
-		char prefix[CONF_CIDR_TEXT] = "others";
-		char port[16];
-
-		if (r->cidr.family)
-			conf_cidr_format(&r->cidr, prefix);
-		snprintf(port, sizeof(port), "%s/%u", r->to.protocol == IPPROTO_TCP ? "tcp" : "udp",
-			 r->to.number);
+	for (size_t i = 0; i < all.n; i++)
 		if (array)
-			json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "action",
-							       verb, "prefix", prefix, "port", port,
-							       "origin", origin));
+			json_array_append_new(array, entry_rule_json(e, &all.items[i]));
 		else
-			printf("%-16s %-5s %-43s %-9s %s\n", e->name, verb, prefix, port, origin);
-	}
+			entry_list_rule(e, &all.items[i]);
 	if (v->json)
 		json_array_append_new(
 			v->json, json_pack("{s:s, s:o}", "interface", e->name, "rules", array));

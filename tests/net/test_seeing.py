@@ -131,12 +131,13 @@ def test_watch_names_rules(bed):
     bed.attach("  rules: [{deny: [10.7.0.0/16], to: [udp/5353]}, {only: [192.0.2.0/24], to: [udp/9901]}]\n")
     rules = [{"action": "deny", "prefix": "10.7.0.0/16", "port": "udp/5353", "origin": "file"},
              {"action": "deny", "prefix": "others", "port": "udp/9901", "origin": "file"},
-             {"action": "deny", "prefix": "fd07::/64", "port": "udp/5353", "origin": "operator"}]
+             {"action": "deny", "prefix": "fd07::/64", "port": "udp/5353", "origin": "operator", "by": "alice", "why": "printers"}]
     for args in (("--json",), ()):
         watch = Watch(bed, "--count", 3, *args)
         send(bed, socket.AF_INET, "10.7.0.1", 5353)
         send(bed, socket.AF_INET, "10.7.0.1", 9901)
-        bed.sluice("rule", "add", "deny", "fd07::/64", "udp/5353", *here(bed))
+        bed.sluice("rule", "add", "deny", "fd07::/64", "udp/5353", "--note", "printers", "--by", "alice", *here(bed))
+        assert rules[2] in bed.json("rule", "list", *here(bed))[0]["rules"]
         send(bed, socket.AF_INET6, "fd07::1", 5353)
         out, _ = watch.process.communicate(timeout=20)
         lines = out.decode().splitlines()
@@ -145,7 +146,8 @@ def test_watch_names_rules(bed):
             assert [(e["reason"], e["rule"], e["entry"], e["ban"]) for e in events] == [("port_denied", r, None, None) for r in rules]
         else:
             for line, r in zip(lines, rules, strict=True):
-                assert line.endswith(f"  deny {r['prefix']} to {r['port']}, {r['origin']}") and " port_denied udp " in line, line
+                note = f"  {r['by']}: {r['why']}" if "by" in r else ""
+                assert line.endswith(f"  deny {r['prefix']} to {r['port']}, {r['origin']}{note}") and " port_denied udp " in line, line
         bed.sluice("rule", "flush", *here(bed))
         bed.sluice("apply", "-c", bed.path / "edge.yaml", *here(bed))
 
