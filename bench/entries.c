@@ -136,6 +136,28 @@ void entries_make(size_t n, uint32_t seed, struct entries *ret_entries)
 	}
 }
 
+static bool is_few(const struct entry *e)
+{
+	return e->family == 4 ? e->len == 32 || e->len == 24 : e->len == 128 || e->len == 64;
+}
+
+void entries_make_few(size_t n, uint32_t seed, struct entries *ret_entries)
+{
+	struct entries all, few = {must(calloc(n + 1, sizeof(*few.at))), n, n - n / 10};
+	size_t out = 0;
+
+	entries_make(4 * n, seed, &all);
+	for (size_t i = 0; i < all.n && out < few.n; i++)
+		if (is_few(&all.at[i]) && (all.at[i].family == 4) == (out < few.n4))
+			few.at[out++] = all.at[i];
+	if (out < n) {
+		fputs("lists: too few entries of these lengths\n", stderr);
+		exit(1);
+	}
+	entries_fini(&all);
+	*ret_entries = few;
+}
+
 void entries_fini(struct entries *e)
 {
 	free(e->at);

@@ -30,6 +30,9 @@ enum source_kind {
 
 /* n entries, a tenth of them IPv6. */
 void entries_make(size_t n, uint32_t seed, struct entries *ret_entries);
+
+/* The same of few lengths, as bans and rules have: addresses, /24 and /64. */
+void entries_make_few(size_t n, uint32_t seed, struct entries *ret_entries);
 void entries_fini(struct entries *e);
 
 /* A copy of both lists in one. */

@@ -13,18 +13,25 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/clock.h"
 #include "bench/cookie.skel.h"
 #include "bench/lpm.skel.h"
 #include "bpf/guard.skel.h"
+#include "edge/bans.h"
 #include "edge/edge.h"
 #include "edge/feeds.h"
+#include "edge/lengths.h"
+#include "edge/rules.h"
 
 #define LIST_SEED	   1
 #define XDP_FILTER	   "/usr/lib/*/bpf/xdpfilt_alw_ip.o" /* everybody allowed but for the list */
 #define XDP_FILTER_SOURCE  1ULL				     /* its value: look at sources */
 #define XDP_FILTER_DEFAULT 10000			     /* entries; more is our change */
 
+#define BAN_TTL		   (86400 * NSEC_PER_SEC) /* longer than this runs */
+
 static struct guard *guard;
+static struct lengths besides; /* the guard's, when its bans and rules count */
 static struct lpm *lpm;
 static struct cookie *cookie;
 static struct bpf_object *xdp_filter;
@@ -80,6 +87,65 @@ static void fill_feed(const struct entries *e)
 	}
 	edge_close(&edge);
 	edge_feeds_fini(&feeds);
+}
+
+static struct conf_cidr cidr_of(const struct entry *e)
+{
+	return edge_cidr(e->family, e->len, e->addr);
+}
+
+/* By the door that sluice uses. */
+static int add_bans(const struct entries *bans, struct edge_batch *batch, struct error *err)
+{
+	struct edge_bans b;
+	int rc = edge_bans_begin(&b, batch, err);
+
+	for (size_t i = 0; rc == 0 && i < bans->n; i++) {
+		struct edge_ban ban = {.cidr = cidr_of(&bans->at[i]), .ttl = BAN_TTL};
+
+		rc = edge_ban(&b, &ban, NULL, err);
+	}
+	edge_bans_fini(&b);
+	return rc;
+}
+
+static int add_rules(const struct entries *rules, uint16_t port, struct edge_batch *batch,
+		     struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < rules->n; i++) {
+		struct edge_rule rule = {.cidr = cidr_of(&rules->at[i]), .to = {IPPROTO_TCP, port}};
+
+		rc = edge_rule_add(batch, &rule, err);
+	}
+	return rc == 0 ? edge_rules_prepare(batch, err) : rc;
+}
+
+void filters_guard_besides(const struct entries *bans, const struct entries *rules, uint16_t port)
+{
+	struct edge_batch batch = {0};
+	struct error err = {0};
+	struct edge edge;
+
+	if (edge_open_object("bench", guard->obj, &edge, &err) < 0 ||
+	    edge_batch_begin(&batch, &edge, &err) < 0 || add_bans(bans, &batch, &err) < 0 ||
+	    add_rules(rules, port, &batch, &err) < 0) {
+		fprintf(stderr, "bans and rules: %s\n", err.text);
+		exit(1);
+	}
+	edge_batch_commit(&batch, false);
+	besides = *edge.in_use;
+	edge_close(&edge);
+	filters_guard_use_besides(false);
+}
+
+void filters_guard_use_besides(bool use)
+{
+	static const struct lengths nothing;
+	uint32_t key = 0;
+
+	map_set(guard->maps.lengths, &key, use ? &besides : &nothing);
 }
 
 static void guard_load(const struct entries *by_hand, const struct entries *in_feed)

@@ -3,6 +3,7 @@
 #ifndef BENCH_FILTERS_H
 #define BENCH_FILTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bench/entries.h"
@@ -38,6 +39,12 @@ extern struct filter filters[FILTER_COUNT];
 void filters_guard_policy(const struct policy *p);
 void filters_guard_port(uint16_t port, enum port_state state);
 void filters_guard_allow(const char *network, uint32_t prefixlen);
+
+/* What the guard gets besides lists: bans, and rules for a port of TCP. Nothing of it counts before filters_guard_use_besides. */
+void filters_guard_besides(const struct entries *bans, const struct entries *rules, uint16_t port);
+
+/* Let it count, or let the guard be as without it: it looks for no prefix length. */
+void filters_guard_use_besides(bool use);
 
 /* Packets that the guard has counted for a reason, on all CPUs. */
 uint64_t filters_guard_count(enum reason reason);

@@ -30,6 +30,7 @@
 #define MAX_WAYS    32
 #define SOURCES	    300000U
 #define LISTED_SEED 1
+#define BESIDES	    1000 /* bans, and as many rules */
 #define BEFORE	    2000 /* packets, so that what a program has just loaded isn't measured cold */
 
 static struct driver *driver;
@@ -45,7 +46,7 @@ struct options {
 /* Of a way: its part of the table, and what came out. */
 struct course {
 	uint32_t first_line, n_sources;
-	bool none; /* no such source on this list */
+	bool none; /* no such source on this list, or the way is not about it */
 	double empty_ns[MAX_ROUNDS];
 	double over_ns[FILTER_COUNT][MAX_ROUNDS];
 	uint32_t verified,
@@ -59,7 +60,8 @@ static uint32_t in_line(const struct way *w)
 
 static uint32_t runs_of(const struct way *w, const struct options *o)
 {
-	return w->many ? (o->flood + (uint32_t)o->rounds - 1) / (uint32_t)o->rounds : o->runs;
+	return w->kind == WAY_FLOOD ? (o->flood + (uint32_t)o->rounds - 1) / (uint32_t)o->rounds
+				    : o->runs;
 }
 
 static int test_run(uint32_t repeat, uint32_t *ret_verdict)
@@ -151,8 +153,8 @@ static int run_filter(enum filter_id id, const struct way *w, struct course *c, 
 	} else {
 		ways_prepare(w);
 		before = count_of(w);
-		ns = w->many ? run_beside_verified(w, c, runs, round, &verdict)
-			     : run_once(filters[id].fd, w, c, runs, round, &verdict);
+		ns = w->kind == WAY_FLOOD ? run_beside_verified(w, c, runs, round, &verdict)
+					  : run_once(filters[id].fd, w, c, runs, round, &verdict);
 		before = count_of(w) - before;
 		if (before > runs || before + first < runs)
 			wrong(w, id, "packets that went this way, of all:", before);
@@ -177,29 +179,50 @@ static void run_way(const struct way *w, struct course *c, const struct options 
 						c->empty_ns[round];
 }
 
+/* Whose sources a way has, or has not. */
+struct lists {
+	struct entries by_hand, in_feed, all; /* all: both */
+	struct entries bans, rules, besides;  /* besides: both */
+};
+
+static const struct entries *list_of(const struct way *w, const struct lists *l)
+{
+	return w->kind != WAY_BESIDES		 ? &l->all
+	       : w->reason == REASON_BANNED	 ? &l->bans
+	       : w->reason == REASON_PORT_DENIED ? &l->rules
+						 : &l->besides;
+}
+
 /* A way before this one that has the same sources, or NULL. */
-static const struct course *same_sources(const struct course *courses, size_t way)
+static const struct course *same_sources(const struct lists *lists, const struct course *courses,
+					 size_t way)
 {
 	for (size_t i = 0; i < way; i++)
-		if (ways[i].source == ways[way].source && ways[i].family == ways[way].family &&
-		    ways[i].many == ways[way].many)
+		if (list_of(&ways[i], lists) == list_of(&ways[way], lists) &&
+		    ways[i].source == ways[way].source && ways[i].family == ways[way].family &&
+		    ways[i].kind == ways[way].kind)
 			return &courses[i];
 	return NULL;
 }
 
 /* The ways' sources, one behind the other. */
-static void fill_table(const struct entries *all, const struct options *o, struct course *courses)
+static void fill_table(const struct lists *lists, const struct options *o, struct course *courses)
 {
 	uint32_t line = 0;
 
 	for (size_t i = 0; i < n_ways; i++) {
 		const struct way *w = &ways[i];
-		uint32_t n = w->many ? o->flood : o->runs < SOURCES ? o->runs : SOURCES;
-		const struct course *same = same_sources(courses, i);
+		uint32_t n = w->kind == WAY_FLOOD ? o->flood
+			     : o->runs < SOURCES  ? o->runs
+						  : SOURCES;
+		const struct course *same = same_sources(lists, courses, i);
 		struct course *c = &courses[i];
 
 		memset(c, 0, sizeof(*c));
 		if (w->source == SOURCE_FIXED)
+			continue;
+		c->none = w->kind == WAY_BESIDES && lists->all.n;
+		if (c->none)
 			continue;
 		if (same) {
 			c->first_line = same->first_line;
@@ -212,7 +235,7 @@ static void fill_table(const struct entries *all, const struct options *o, struc
 			exit(1);
 		}
 		c->first_line = line;
-		c->n_sources = (uint32_t)ways_sources(w, all, n, table[line].word);
+		c->n_sources = (uint32_t)ways_sources(w, list_of(w, lists), n, table[line].word);
 		c->none = !c->n_sources;
 		line += c->n_sources / in_line(w) + 1;
 	}
@@ -254,17 +277,36 @@ static void report(const struct setting *s, const struct options *o, struct cour
 		}
 }
 
+static void make_lists(const struct setting *s, struct lists *ret)
+{
+	entries_make(s->by_hand, LISTED_SEED, &ret->by_hand);
+	entries_make(s->in_feed, LISTED_SEED + 1, &ret->in_feed);
+	entries_join(&ret->by_hand, &ret->in_feed, &ret->all);
+	entries_make_few(BESIDES, LISTED_SEED + 2, &ret->bans);
+	entries_make_few(BESIDES, LISTED_SEED + 3, &ret->rules);
+	entries_join(&ret->bans, &ret->rules, &ret->besides);
+}
+
+static void lists_fini(struct lists *l)
+{
+	entries_fini(&l->by_hand);
+	entries_fini(&l->in_feed);
+	entries_fini(&l->all);
+	entries_fini(&l->bans);
+	entries_fini(&l->rules);
+	entries_fini(&l->besides);
+}
+
 static void measure(const struct setting *s, const struct options *o)
 {
 	static struct course courses[MAX_WAYS];
-	struct entries by_hand, in_feed, all;
+	struct lists lists;
 
-	entries_make(s->by_hand, LISTED_SEED, &by_hand);
-	entries_make(s->in_feed, LISTED_SEED + 1, &in_feed);
-	entries_join(&by_hand, &in_feed, &all);
-	fill_table(&all, o, courses);
+	make_lists(s, &lists);
+	fill_table(&lists, o, courses);
 	for (enum filter_id id = 0; id < FILTER_COUNT; id++)
-		filters[id].load(&by_hand, &in_feed);
+		filters[id].load(&lists.by_hand, &lists.in_feed);
+	ways_add_besides(&lists.bans, &lists.rules);
 	for (int round = 0; round < o->rounds; round++)
 		for (size_t i = 0; i < n_ways; i++)
 			if (!courses[i].none)
@@ -272,9 +314,7 @@ static void measure(const struct setting *s, const struct options *o)
 	for (enum filter_id id = 0; id < FILTER_COUNT; id++)
 		filters[id].unload();
 	report(s, o, courses);
-	entries_fini(&by_hand);
-	entries_fini(&in_feed);
-	entries_fini(&all);
+	lists_fini(&lists);
 }
 
 static void open_driver(void)

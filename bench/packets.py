@@ -92,7 +92,8 @@ def verdict_text(found):
 def table(figures, checked):
     sizes = settings(figures)
     rows = [("way", "subject", *(title(*s) for s in sizes), "aim")]
-    for way in dict.fromkeys(f["way"] for f in figures if (f["by_hand"], f["in_feed"]) == sizes[-1]):
+    # The longest list has all ways but those that are about no list.
+    for way in dict.fromkeys(f["way"] for f in sorted(figures, key=lambda f: (f["by_hand"], f["in_feed"]) != sizes[-1])):
         name = way
         for subject in dict.fromkeys(f["subject"] for f in figures if f["way"] == way):
             by_size = {(f["by_hand"], f["in_feed"]): f["over_ns"] for f in figures
@@ -112,8 +113,9 @@ def run(options, processes, directory):
     checked = verdicts(figures)
     flood = max(f["sources"] for f in figures)
     print(f"Nanoseconds a packet over the empty program, BPF_PROG_TEST_RUN in turns, medians of {options.rounds} rounds. "
-          f"Every packet is from another\nsource, clean ones all over the address space, denied ones at random from the "
-          f"list (the flood: {flood:,} sources in all).\nlpm: a trie and nothing else; xdp-filter: of xdp-tools, single "
-          "addresses only; bare cookie: the helpers and nothing else.\n")
+          "Every packet is from another\nsource, clean ones all over the address space, denied ones at random from the "
+          f"list (the flood: {flood:,} sources in all).\n1,000 bans and as many rules for the packets' port are measured "
+          "without a list. lpm: a trie and nothing else;\nxdp-filter: of xdp-tools, single addresses only; bare cookie: the "
+          "helpers and nothing else.\n")
     print(table(figures, checked))
     return {"rounds": options.rounds, "figures": figures, "aims": checked}

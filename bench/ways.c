@@ -47,31 +47,34 @@ static uint32_t clients[CLIENTS]; /* addresses, in network order */
 #define BARE  FILTER_BIT(FILTER_COOKIE)
 
 const struct way ways[] = {
-	{"clean IPv4", SOURCE_CLEAN, 4, F_ACK, WAY_OPEN, false, REASON_PASSED, LISTS, ROOMY},
-	{"clean IPv6", SOURCE_CLEAN, 6, F_ACK, WAY_OPEN, false, REASON_PASSED, LISTS, ROOMY},
-	{"allowed by prefix", SOURCE_PRIVATE, 4, F_ACK, WAY_OPEN, false, REASON_ALLOWED, 0, ROOMY},
-	{"denied by address, IPv4", SOURCE_ADDRESS, 4, F_SYN, WAY_OPEN, false, REASON_DENIED, LISTS,
+	{"clean IPv4", SOURCE_CLEAN, 4, F_ACK, WAY_OPEN, WAY_PLAIN, REASON_PASSED, LISTS, ROOMY},
+	{"clean IPv6", SOURCE_CLEAN, 6, F_ACK, WAY_OPEN, WAY_PLAIN, REASON_PASSED, LISTS, ROOMY},
+	{"allowed by prefix", SOURCE_PRIVATE, 4, F_ACK, WAY_OPEN, WAY_PLAIN, REASON_ALLOWED, 0,
 	 ROOMY},
-	{"denied by address, IPv6", SOURCE_ADDRESS, 6, F_SYN, WAY_OPEN, false, REASON_DENIED, LISTS,
+	{"denied by address, IPv4", SOURCE_ADDRESS, 4, F_SYN, WAY_OPEN, WAY_PLAIN, REASON_DENIED,
+	 LISTS, ROOMY},
+	{"denied by address, IPv6", SOURCE_ADDRESS, 6, F_SYN, WAY_OPEN, WAY_PLAIN, REASON_DENIED,
+	 LISTS, ROOMY},
+	{"denied by prefix, IPv4", SOURCE_PREFIX, 4, 0, WAY_OPEN, WAY_PLAIN, REASON_DENIED, TRIE,
 	 ROOMY},
-	{"denied by prefix, IPv4", SOURCE_PREFIX, 4, 0, WAY_OPEN, false, REASON_DENIED, TRIE,
+	{"denied by prefix, IPv6", SOURCE_PREFIX, 6, F_ACK, WAY_OPEN, WAY_PLAIN, REASON_DENIED,
+	 TRIE, ROOMY},
+	{"verified source", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, WAY_PLAIN, REASON_PASSED, 0,
 	 ROOMY},
-	{"denied by prefix, IPv6", SOURCE_PREFIX, 6, F_ACK, WAY_OPEN, false, REASON_DENIED, TRIE,
-	 ROOMY},
-	{"verified source", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false, REASON_PASSED, 0, ROOMY},
-	{"verified source, limited", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false, REASON_LIMITED,
-	 0, TIGHT},
-	{"ACK of a connection, SYN gate", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, false,
+	{"verified source, limited", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, WAY_PLAIN,
+	 REASON_LIMITED, 0, TIGHT},
+	{"ACK of a connection, SYN gate", SOURCE_CLIENT, 4, F_ACK, WAY_LISTENER, WAY_PLAIN,
 	 REASON_PASSED, 0, GATE},
-	{"other source, limited", SOURCE_FIXED, 4, F_ACK, WAY_PROTECTED, false, REASON_LIMITED, 0,
-	 TIGHT},
-	{"spoofed flood", SOURCE_CLEAN, 4, F_ACK, WAY_PROTECTED, true, REASON_PASSED, 0, ROOMY},
+	{"other source, limited", SOURCE_FIXED, 4, F_ACK, WAY_PROTECTED, WAY_PLAIN, REASON_LIMITED,
+	 0, TIGHT},
+	{"spoofed flood", SOURCE_CLEAN, 4, F_ACK, WAY_PROTECTED, WAY_FLOOD, REASON_PASSED, 0,
+	 ROOMY},
 	{"SYN cookie, IPv4",
 	 SOURCE_CLEAN,
 	 4,
 	 F_SYN,
 	 WAY_LISTENER,
-	 false,
+	 WAY_PLAIN,
 	 REASON_COOKIE_SENT,
 	 BARE,
 	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
@@ -80,10 +83,26 @@ const struct way ways[] = {
 	 6,
 	 F_SYN,
 	 WAY_LISTENER,
-	 false,
+	 WAY_PLAIN,
 	 REASON_COOKIE_SENT,
 	 BARE,
 	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
+	{"banned by address, IPv4", SOURCE_ADDRESS, 4, F_ACK, WAY_OPEN, WAY_BESIDES, REASON_BANNED,
+	 0, ROOMY},
+	{"banned by address, IPv6", SOURCE_ADDRESS, 6, F_ACK, WAY_OPEN, WAY_BESIDES, REASON_BANNED,
+	 0, ROOMY},
+	{"banned by prefix, IPv4", SOURCE_PREFIX, 4, F_ACK, WAY_OPEN, WAY_BESIDES, REASON_BANNED, 0,
+	 ROOMY},
+	{"banned by prefix, IPv6", SOURCE_PREFIX, 6, F_ACK, WAY_OPEN, WAY_BESIDES, REASON_BANNED, 0,
+	 ROOMY},
+	{"denied by a port rule, IPv4", SOURCE_PREFIX, 4, F_ACK, WAY_OPEN, WAY_BESIDES,
+	 REASON_PORT_DENIED, 0, ROOMY},
+	{"denied by a port rule, IPv6", SOURCE_PREFIX, 6, F_ACK, WAY_OPEN, WAY_BESIDES,
+	 REASON_PORT_DENIED, 0, ROOMY},
+	{"clean, 1,000 bans and rules, IPv4", SOURCE_CLEAN, 4, F_ACK, WAY_OPEN, WAY_BESIDES,
+	 REASON_PASSED, 0, ROOMY},
+	{"clean, 1,000 bans and rules, IPv6", SOURCE_CLEAN, 6, F_ACK, WAY_OPEN, WAY_BESIDES,
+	 REASON_PASSED, 0, ROOMY},
 };
 
 const size_t n_ways = sizeof(ways) / sizeof(ways[0]);
@@ -142,6 +161,12 @@ void ways_prepare(const struct way *w)
 	filters_guard_port(listen_port, PORT_PROTECTED);
 	filters_guard_allow("10.0.0.0", 8);
 	filters_guard_policy(&w->policy);
+	filters_guard_use_besides(w->kind == WAY_BESIDES);
+}
+
+void ways_add_besides(const struct entries *bans, const struct entries *rules)
+{
+	filters_guard_besides(bans, rules, OPEN_PORT);
 }
 
 static void sysctl(const char *file, const char *value)

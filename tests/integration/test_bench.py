@@ -69,6 +69,7 @@ def test_packets(bench, tmp_path):
     assert re.search(r"^denied by address, IPv4 +guard +- +-?\d+ +-?\d+  <= 60 ns (met|MISSED with .*)\n"
                      r" +lpm +- +-?\d+ +-?\d+\n +xdp-filter +- +-?\d+ +-?\d+\n", out, re.M), out
     assert re.search(r"^SYN cookie, IPv6 .*<= 1\.3 of bare cookie (met|MISSED with none)\n", out, re.M), out
+    assert re.search(r"^banned by address, IPv4 +guard +-?\d+ +- +-$", out, re.M), out
 
     result = json.loads((tmp_path / "out/packets.json").read_text())
     figures = result["figures"]
@@ -76,6 +77,9 @@ def test_packets(bench, tmp_path):
     assert {f["subject"] for f in figures} == {"guard", "lpm", "xdp-filter", "bare cookie"}
     assert all(f["empty_ns"] > 0 and f["packets"] >= f["sources"] for f in figures)
     assert all(f["verified"] >= 1000 and f["lost"] == 0 for f in figures if f["way"] == "spoofed flood"), figures
+    besides = {f["way"].rpartition(", ")[0]: (f["by_hand"], f["in_feed"]) for f in figures if re.search("ban|port rule", f["way"])}
+    assert besides == dict.fromkeys(("banned by address", "banned by prefix", "denied by a port rule", "clean, 1,000 bans and rules"),
+                                    (0, 0))
     aim = next(a for a in result["aims"] if a["what"] == "bare cookie")
     cost = {f["subject"]: f["over_ns"] for f in figures
             if all(f[k] == aim[k] for k in ("way", "by_hand", "in_feed"))}
