@@ -12,6 +12,7 @@
 #include "conf/cidr.h"
 #include "edge/bans.h"
 #include "loader/addresses.h"
+#include "loader/entry.h"
 #include "loader/visit.h"
 
 struct verdicts {
@@ -66,13 +67,6 @@ static int read_verdicts(struct call *c)
 	return rc == 0 && o->input ? lines_read(o->input, add_line, v, &c->visit.err) : rc;
 }
 
-static uint64_t seconds_left(const struct edge_banned *ban)
-{
-	uint64_t now = clock_mono() / NSEC_PER_SEC;
-
-	return ban->until > now ? ban->until - now : 0;
-}
-
 static json_t *text(const char *s)
 {
 	json_t *string = json_string(s);
@@ -89,7 +83,7 @@ static json_t *to_json(const struct edge_banned *ban)
 	all = json_pack("{s:s, s:I, s:o, s:o}", "prefix", prefix, "offences",
 			(json_int_t)ban->offences, "by", text(ban->by), "reason", text(ban->why));
 	if (ban->until) {
-		uint64_t left = seconds_left(ban);
+		uint64_t left = entry_seconds_left(ban->until);
 
 		json_object_set_new(all, "expires_in", json_integer((json_int_t)left));
 		json_object_set_new(all, "until",
@@ -104,8 +98,7 @@ static void print(const struct edge *e, const struct edge_banned *ban)
 
 	conf_cidr_format(&ban->cidr, prefix);
 	printf("%-16s %-43s", e->name, prefix);
-	if (ban->until)
-		printf(" ends in %" PRIu64 "s", seconds_left(ban));
+	entry_print_end(ban->until);
 	if (ban->offences > 1)
 		printf("  %u times", ban->offences);
 	if (*ban->by)

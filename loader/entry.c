@@ -25,6 +25,13 @@ int entry_make_note(const struct options *o, const struct edge *e, uint16_t *ret
 	return edge_note_make(e, o->by ? o->by : command_user(), o->note ? o->note : "", ret, err);
 }
 
+uint32_t entry_until(const struct options *o)
+{
+	/* The second that has begun is not counted. */
+	return o->ttl ? clock_seconds() + 1 + (uint32_t)((o->ttl + NSEC_PER_SEC - 1) / NSEC_PER_SEC)
+		      : 0;
+}
+
 static void add_note(const struct edge *e, uint16_t number, json_t *to)
 {
 	struct note note;
@@ -47,11 +54,24 @@ static void print_note(const struct edge *e, uint16_t number)
 	putchar('\n');
 }
 
-static uint64_t seconds_left(const struct edge_entry *entry)
+uint64_t entry_seconds_left(uint32_t until)
 {
-	uint64_t now = clock_mono() / NSEC_PER_SEC;
+	uint32_t now = clock_seconds();
 
-	return entry->until > now ? entry->until - now : 0;
+	return until > now ? until - now : 0;
+}
+
+static void add_end(uint32_t until, json_t *to)
+{
+	if (until)
+		json_object_set_new(to, "expires_in",
+				    json_integer((json_int_t)entry_seconds_left(until)));
+}
+
+void entry_print_end(uint32_t until)
+{
+	if (until)
+		printf("  ends in %" PRIu64 "s", entry_seconds_left(until));
 }
 
 json_t *entry_json(const struct edge *e, const struct edge_entry *entry)
@@ -61,17 +81,14 @@ json_t *entry_json(const struct edge *e, const struct edge_entry *entry)
 
 	conf_cidr_format(&entry->cidr, text);
 	all = json_pack("{s:s, s:s}", "prefix", text, "origin", entry_origin(entry));
-	if (entry->until)
-		json_object_set_new(all, "expires_in",
-				    json_integer((json_int_t)seconds_left(entry)));
+	add_end(entry->until, all);
 	add_note(e, entry->note, all);
 	return all;
 }
 
 void entry_print_note(const struct edge *e, const struct edge_entry *entry)
 {
-	if (entry->until)
-		printf("  ends in %" PRIu64 "s", seconds_left(entry));
+	entry_print_end(entry->until);
 	print_note(e, entry->note);
 }
 
@@ -88,13 +105,6 @@ const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
 			best = ban;
 	}
 	return best;
-}
-
-static uint64_t ban_left(const struct edge_banned *ban)
-{
-	uint64_t now = clock_mono() / NSEC_PER_SEC;
-
-	return ban->until > now ? ban->until - now : 0;
 }
 
 /* Without its end. */
@@ -114,14 +124,13 @@ json_t *entry_ban_json(const struct edge_banned *ban)
 	if (!ban)
 		return json_null();
 	all = verdict_json(ban);
-	if (ban->until)
-		json_object_set_new(all, "expires_in", json_integer((json_int_t)ban_left(ban)));
+	add_end(ban->until, all);
 	return all;
 }
 
 static uint64_t ended_ago(const struct edge_banned *ban)
 {
-	return clock_mono() / NSEC_PER_SEC - ban->until;
+	return clock_seconds() - ban->until;
 }
 
 /* 0: about to be. */
@@ -154,8 +163,7 @@ void entry_print_ban(const struct edge_banned *ban)
 
 	conf_cidr_format(&ban->cidr, text);
 	printf("%s", text);
-	if (ban->until)
-		printf("  ends in %" PRIu64 "s", ban_left(ban));
+	entry_print_end(ban->until);
 	print_verdict(ban);
 }
 
@@ -202,6 +210,7 @@ json_t *entry_rule_json(const struct edge *e, const struct edge_rule *rule)
 	port_text(&rule->to, port);
 	all = json_pack("{s:s, s:s, s:s, s:s}", "action", action_text(rule), "prefix", prefix,
 			"port", port, "origin", origin_text(rule->origin));
+	add_end(rule->until, all);
 	add_note(e, rule->note, all);
 	return all;
 }
@@ -212,6 +221,7 @@ void entry_print_rule(const struct edge *e, const struct edge_rule *rule)
 
 	edge_rule_format(rule, text);
 	printf("%s %s, %s", action_text(rule), text, origin_text(rule->origin));
+	entry_print_end(rule->until);
 	print_note(e, rule->note);
 }
 
@@ -223,5 +233,6 @@ void entry_list_rule(const struct edge *e, const struct edge_rule *rule)
 	port_text(&rule->to, port);
 	printf("%-16s %-5s %-43s %-9s %s", e->name, action_text(rule), prefix, port,
 	       origin_text(rule->origin));
+	entry_print_end(rule->until);
 	print_note(e, rule->note);
 }

@@ -17,6 +17,15 @@ const char *entry_origin(const struct edge_entry *entry);
 int entry_make_note(const struct options *o, const struct edge *e, uint16_t *ret,
 		    struct error *err);
 
+/* The end that it gives to them: seconds of CLOCK_MONOTONIC; 0: none. */
+uint32_t entry_until(const struct options *o);
+
+/* Of an end, not 0. */
+uint64_t entry_seconds_left(uint32_t until);
+
+/* "  ends in 30s"; nothing for 0. */
+void entry_print_end(uint32_t until);
+
 /* Prefix, origin, and what there is of end and note. */
 json_t *entry_json(const struct edge *e, const struct edge_entry *entry);
 
@@ -37,7 +46,7 @@ void entry_print_ban(const struct edge_banned *ban);
 json_t *entry_past_ban_json(const struct edge_banned *ban, uint32_t remembered);
 void entry_print_past_ban(const struct edge_banned *ban, uint32_t remembered);
 
-/* What it says, of whom and what; note, and for print the end of the line. */
+/* What it says, of whom and what; end and note, and for print the end of the line. */
 json_t *entry_rule_json(const struct edge *e, const struct edge_rule *rule);
 void entry_print_rule(const struct edge *e, const struct edge_rule *rule);
 

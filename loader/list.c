@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/list.h"
 #include "conf/cidr.h"
 #include "edge/edge.h"
@@ -31,13 +30,9 @@ static struct call *call_of(struct visit *v)
 static int add(struct visit *v, struct edge_batch *b)
 {
 	const struct call *c = call_of(v);
-	uint64_t now = clock_mono() / NSEC_PER_SEC;
-	struct edge_entry entry = {.origin = ORIGIN_OPERATOR};
+	struct edge_entry entry = {.origin = ORIGIN_OPERATOR, .until = entry_until(v->o)};
 	int rc = entry_make_note(v->o, b->edge, &entry.note, &v->err);
 
-	/* The second that has begun is not counted. */
-	if (v->o->ttl)
-		entry.until = (uint32_t)(now + 1 + (v->o->ttl + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
 	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++) {
 		entry.cidr = c->addresses.items[i];
 		rc = edge_list_add(b, c->list, &entry, &v->err);

@@ -94,8 +94,10 @@ static int add(struct visit *v, struct edge_batch *b)
 	uint16_t note;
 	int rc = entry_make_note(v->o, b->edge, &note, &v->err);
 
-	for (size_t i = 0; i < rules->n; i++)
+	for (size_t i = 0; i < rules->n; i++) {
 		rules->items[i].note = note; /* the interface's own number */
+		rules->items[i].until = entry_until(v->o);
+	}
 	return rc < 0 ? rc : each(v, b, edge_rule_add, rules);
 }
 

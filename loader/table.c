@@ -183,11 +183,12 @@ static const struct command_action ban_actions[] = {
 };
 
 static const struct command_action rule_actions[] = {
-	{"add", "deny|allow|only ADDRESS... PORT...", 3, ANY, OPTION(NOTE) | OPTION(BY),
+	{"add", "deny|allow|only ADDRESS... PORT...", 3, ANY,
+	 OPTION(TTL) | OPTION(NOTE) | OPTION(BY),
 	 "Deny ports, tcp/22 or udp/53, to addresses and prefixes; allow them although a shorter "
 	 "prefix is denied; or allow them only to these."},
 	{"del", "ADDRESS... PORT...", 2, ANY, 0, "Remove the rules of these prefixes and ports."},
-	{"list", "", 0, 0, 0, "Print the rules, who made each and why."},
+	{"list", "", 0, 0, 0, "Print the rules, who made each, why and until when."},
 	{"flush", "", 0, 0, 0, "Remove all."},
 	{0},
 };

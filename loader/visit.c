@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "edge/sweep.h"
 
 void visit_report(struct visit *v, const struct edge *e, const char *done, size_t n)
 {

@@ -24,6 +24,12 @@ static inline uint64_t clock_mono(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+/* As entries of the packet plane's maps note their ends. */
+static inline uint32_t clock_seconds(void)
+{
+	return (uint32_t)(clock_mono() / NSEC_PER_SEC);
+}
+
 /* For what people and tokens see; may jump. */
 static inline uint64_t clock_wall(void)
 {

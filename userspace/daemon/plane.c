@@ -9,10 +9,10 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "edge/batch.h"
 #include "edge/edge.h"
 #include "edge/feeds.h"
 #include "edge/reason.h"
+#include "edge/sweep.h"
 #include "edge/sysctl.h"
 #include "metrics/metrics.h"
 

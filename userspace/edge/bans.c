@@ -19,11 +19,6 @@
 #define SWEEP_EVERY 5 /* seconds, at least, between two sweeps */
 #define FORGET_PART 4 /* when there is no room, a quarter of what is remembered goes */
 
-static uint32_t now_seconds(void)
-{
-	return (uint32_t)(clock_mono() / NSEC_PER_SEC);
-}
-
 static union edge_key key_of(const struct conf_cidr *cidr)
 {
 	union edge_key key = {.ban.family = edge_family(cidr), .ban.prefixlen = cidr->prefixlen};
@@ -116,7 +111,7 @@ static uint32_t end_of(const struct edge_bans *b, uint64_t ttl, uint32_t offence
 	for (uint32_t i = 1; i < offences && seconds < max; i++)
 		seconds *= b->policy.ban_factor ? b->policy.ban_factor : 1;
 	/* The second that has begun is not counted. */
-	return (uint32_t)(now_seconds() + 1 + (seconds < max ? seconds : max));
+	return (uint32_t)(clock_seconds() + 1 + (seconds < max ? seconds : max));
 }
 
 /* What is known of a prefix, and what another offence makes of it. */
@@ -125,7 +120,7 @@ static struct ban_value decide(const struct edge_bans *b, const struct edge_ban 
 {
 	const struct edge *e = b->batch->edge;
 	struct ban_value new = {.offences = 1};
-	uint32_t end, now = now_seconds();
+	uint32_t end, now = clock_seconds();
 	union edge_value v, old;
 	bool active = false;
 
@@ -181,7 +176,7 @@ static size_t forget(const struct edge *e)
 	_cleanup_free_ struct ban_key *keys = calloc(room, sizeof(*keys));
 	_cleanup_free_ uint32_t *ends = calloc(room, sizeof(*ends));
 	_cleanup_free_ uint32_t *sorted = calloc(room, sizeof(*sorted));
-	struct ended s = {.edge = e, .now = now_seconds(), .keys = keys, .ends = ends};
+	struct ended s = {.edge = e, .now = clock_seconds(), .keys = keys, .ends = ends};
 	size_t n = 0;
 
 	if (!keys || !ends || !sorted ||
@@ -338,7 +333,7 @@ static int append(const void *key, const void *value, void *arg)
 static int read_bans(const struct edge *e, const struct policy *past, struct edge_banned_list *ret,
 		     struct error *err)
 {
-	struct reading r = {.edge = e, .past = past, .now = now_seconds()};
+	struct reading r = {.edge = e, .past = past, .now = clock_seconds()};
 	int rc = edge_hash_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value), append,
 				&r);
 
@@ -411,7 +406,7 @@ static int sweep_one(const void *key, const void *value, void *arg)
 int edge_bans_sweep(const struct edge *e, struct error *err)
 {
 	_cleanup_free_ uint64_t *filter = calloc(BAN_FILTER_WORDS, sizeof(*filter));
-	struct sweep s = {.edge = e, .now = now_seconds(), .filter = filter};
+	struct sweep s = {.edge = e, .now = clock_seconds(), .filter = filter};
 	int rc = filter ? read_policy(e, &s.policy, err)
 			: error_sys(err, ENOMEM, "%s: bans", e->name);
 

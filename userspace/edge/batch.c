@@ -9,9 +9,7 @@
 
 #include <bpf/bpf.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "edge/bans.h"
 #include "edge/pin.h"
 #include "edge/rules.h"
 
@@ -58,11 +56,6 @@ static void head_write(const struct edge *e, uint32_t generation, enum batch bat
 	__atomic_store_n((uint64_t *)e->shared, head.word, __ATOMIC_SEQ_CST);
 }
 
-static uint32_t now_seconds(void)
-{
-	return (uint32_t)(clock_mono() / NSEC_PER_SEC);
-}
-
 /* next_* take the places of the others. */
 static void change(const struct edge *e, int map, union edge_value *v)
 {
@@ -106,7 +99,7 @@ bool edge_entry_view(const struct edge *e, int map, union edge_value *value)
 {
 	if (!settled(e, map, value, head_read(e).batch == BATCH_COMMITTED))
 		return false;
-	return !value->list.until || now_seconds() < value->list.until;
+	return !value->list.until || clock_seconds() < value->list.until;
 }
 
 bool edge_entry_next(const struct edge *e, int map, union edge_value *value)
@@ -131,10 +124,7 @@ static bool settle_entry(const struct edge *e, int map, const union edge_key *ke
 	return rc == 0 || errno == ENOENT;
 }
 
-typedef void entry_fn(const struct edge *e, int map, const union edge_key *key, void *arg);
-
-/* Call fn for every entry of a map; it may remove that one. */
-static int each_entry(const struct edge *e, int map, entry_fn *fn, void *arg)
+static int each_of(const struct edge *e, int map, edge_entry_fn *fn, void *arg)
 {
 	union edge_key next = {0};
 	int rc = bpf_map_get_next_key(map, NULL, &next);
@@ -148,15 +138,15 @@ static int each_entry(const struct edge *e, int map, entry_fn *fn, void *arg)
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int each_list(const struct edge *e, entry_fn *fn, void *arg)
+int edge_entries_each(const struct edge *e, edge_entry_fn *fn, void *arg)
 {
 #define EDGE_MAP(map) e->map,
-	const int maps[] = {EDGE_LISTS(EDGE_MAP)};
+	const int maps[] = {EDGE_LISTS(EDGE_MAP) e->rules};
 #undef EDGE_MAP
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < sizeof(maps) / sizeof(maps[0]); i++)
-		rc = each_entry(e, maps[i], fn, arg);
+		rc = each_of(e, maps[i], fn, arg);
 	return rc;
 }
 
@@ -175,12 +165,10 @@ static void settle_one(const struct edge *e, int map, const union edge_key *key,
 static int settle_all(const struct edge *e, bool committed)
 {
 	struct settling s = {.committed = committed};
-	int rc = each_list(e, settle_one, &s);
+	int rc = edge_entries_each(e, settle_one, &s);
 
 	if (rc == 0)
-		rc = each_entry(e, e->bans, settle_one, &s);
-	if (rc == 0)
-		rc = each_entry(e, e->rules, settle_one, &s);
+		rc = each_of(e, e->bans, settle_one, &s);
 	return rc == 0 && s.failed ? -ENOMEM : rc;
 }
 
@@ -380,70 +368,4 @@ void edge_batch_abort(struct edge_batch *b)
 	if (all) /* else the next batch does it */
 		head_write(b->edge, head_read(b->edge).generation, BATCH_NONE);
 	end(b);
-}
-
-struct sweep {
-	uint32_t now;
-	uint32_t next; /* the earliest end of those that stay; 0: none has one */
-	int removed;
-};
-
-static void sweep_one(const struct edge *e __attribute__((unused)), int map,
-		      const union edge_key *key, void *arg)
-{
-	struct sweep *s = arg;
-	struct list_value v = {0};
-
-	if (bpf_map_lookup_elem(map, key, &v) < 0 || !v.until)
-		return;
-	if (v.until <= s->now) {
-		s->removed += bpf_map_delete_elem(map, key) == 0;
-	} else if (!s->next || v.until < s->next) {
-		s->next = v.until;
-	}
-}
-
-static bool due(uint32_t when)
-{
-	return when && when <= now_seconds();
-}
-
-bool edge_sweep_due(const char *name)
-{
-	_cleanup_close_ int fd = edge_get(name, "state");
-	struct state state;
-	uint32_t key = 0;
-
-	return fd >= 0 && bpf_map_lookup_elem(fd, &key, &state) == 0 &&
-	       (due(state.expires) || due(state.bans_due));
-}
-
-static int sweep_lists(const struct edge *e, struct error *err)
-{
-	struct sweep s = {.now = now_seconds()};
-	int rc = each_list(e, sweep_one, &s);
-
-	if (rc < 0)
-		return error_sys(err, -rc, "%s: entries that have ended can't be removed", e->name);
-	e->shared->expires = s.next;
-	return s.removed;
-}
-
-int edge_sweep(const struct edge *e, struct error *err)
-{
-	bool lists = due(e->shared->expires), bans = due(e->shared->bans_due);
-	struct edge_batch b = {0};
-	int rc, n = 0;
-
-	if (!lists && !bans)
-		return 0;
-	rc = edge_batch_begin(&b, e, err);
-	if (rc < 0)
-		return rc;
-	edge_batch_abort(&b);
-	if (lists)
-		n = sweep_lists(e, err);
-	if (n >= 0 && bans)
-		rc = edge_bans_sweep(e, err);
-	return n < 0 ? n : rc < 0 ? rc : n + rc;
 }

@@ -67,10 +67,8 @@ bool edge_entry_view(const struct edge *e, int map, union edge_value *value);
 /* The same with what is staged committed, and whether it has ended or not. */
 bool edge_entry_next(const struct edge *e, int map, union edge_value *value);
 
-/* Whether an interface has entries that have ended: cheap, without the lock. */
-bool edge_sweep_due(const char *name);
-
-/* Remove entries that have ended, and forget bans. Their number, or -errno. Under the lock. */
-int edge_sweep(const struct edge *e, struct error *err);
+/* Call fn for every entry of the lists and every rule, whatever its stage; it may remove that one. 0 or -errno. */
+typedef void edge_entry_fn(const struct edge *e, int map, const union edge_key *key, void *arg);
+int edge_entries_each(const struct edge *e, edge_entry_fn *fn, void *arg);
 
 #endif

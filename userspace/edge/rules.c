@@ -33,6 +33,7 @@ static struct edge_rule rule_of(const struct rule_key *k, const struct rule_valu
 		.to = {k->protocol, k->port},
 		.action = v->action,
 		.origin = v->origin,
+		.until = v->until,
 		.note = v->note,
 	};
 
@@ -66,8 +67,10 @@ static int compare(const void *a, const void *b)
 int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
 {
 	union edge_key key = key_of(rule);
-	union edge_value value = {
-		.rule = {.origin = rule->origin, .action = rule->action, .note = rule->note}};
+	union edge_value value = {.rule = {.origin = rule->origin,
+					   .action = rule->action,
+					   .until = rule->until,
+					   .note = rule->note}};
 	int rc = edge_batch_put(b, b->edge->rules, &key, &value);
 	char text[EDGE_RULE_TEXT];
 
@@ -195,7 +198,7 @@ static int follow_one(struct edge_batch *b, const struct edge_rules *old, bool *
 		return edge_rule_add(b, rule, err);
 	named[there - old->items] = true;
 	/* The operator's stays the operator's. */
-	if (there->origin == ORIGIN_OPERATOR || there->action == rule->action)
+	if (!there->until && (there->origin == ORIGIN_OPERATOR || there->action == rule->action))
 		return 0;
 	return edge_rule_add(b, rule, err);
 }
@@ -254,25 +257,33 @@ static size_t same_port(const struct edge_rules *rules, size_t from)
 	return i;
 }
 
-/* One port's rules as they will be: whether its marker is missing, or has no reason any more. */
+/*
+ * One port's rules as they will be: whether its marker is missing, has no reason any more, or ends at another time than the
+ * last rule that it stands for.
+ */
 static int mark(struct edge_batch *b, const struct edge_rule *rules, size_t n, struct error *err)
 {
 	struct edge_rule marker = {.to = rules->to, .action = RULE_ONLY, .origin = ORIGIN_FILE};
 	const struct edge_rule *there = NULL;
-	bool only = false;
+	bool only = false, endless = false;
 
 	for (size_t i = 0; i < n; i++) {
 		if (rules[i].cidr.family == 0) {
 			there = &rules[i];
 		} else if (rules[i].action == RULE_ONLY) {
 			only = true;
+			endless |= !rules[i].until;
+			if (rules[i].until > marker.until)
+				marker.until = rules[i].until;
 			if (rules[i].origin == ORIGIN_OPERATOR)
 				marker.origin = ORIGIN_OPERATOR;
 		}
 	}
 	if (there && !is_marker(there))
 		return 0; /* made by hand, and says the same */
-	if (only && (!there || there->origin != marker.origin))
+	if (endless)
+		marker.until = 0;
+	if (only && (!there || there->origin != marker.origin || there->until != marker.until))
 		return edge_rule_add(b, &marker, err);
 	return !only && there ? edge_rule_del(b, &marker, err) : 0;
 }

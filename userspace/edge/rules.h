@@ -15,7 +15,8 @@ struct edge_rule {
 	struct conf_port to;
 	enum rule_action action;
 	enum origin origin;
-	uint16_t note; /* for edge_note_read, 0: none */
+	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end */
+	uint16_t note;	/* for edge_note_read, 0: none */
 };
 
 struct edge_rules {

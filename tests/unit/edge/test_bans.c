@@ -3,6 +3,7 @@
 #include "tests/unit/edge/maps.h"
 
 #include "edge/bans.h"
+#include "edge/sweep.h"
 
 static uint32_t now(void)
 {

@@ -3,6 +3,7 @@
 #include "tests/unit/edge/maps.h"
 
 #include "edge/limits.h"
+#include "edge/sweep.h"
 
 static struct edge_batch begin(void)
 {

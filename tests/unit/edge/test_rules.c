@@ -3,6 +3,7 @@
 #include "tests/unit/edge/maps.h"
 
 #include "edge/rules.h"
+#include "edge/sweep.h"
 
 static struct conf_port port(const char *text)
 {
@@ -166,6 +167,55 @@ static void test_full(void **state)
 	expect("deny 192.0.2.1 to tcp/2*, deny 192.0.2.1 to tcp/3*, deny 192.0.2.1 to tcp/4*");
 }
 
+static int add_until(enum rule_action action, const char *prefix, const char *to, uint32_t until)
+{
+	struct edge_rule rule = {
+		.cidr = cidr(prefix), .to = port(to), .action = action, .until = until, .note = 7};
+	struct edge_batch b = begin();
+
+	return end(&b, edge_rule_add(&b, &rule, NULL), NULL);
+}
+
+/* When what only says to all others ends; -1: nothing is said. */
+static int64_t others_end(const char *to)
+{
+	struct conf_port p = port(to);
+	struct rule_key key = {.protocol = p.protocol, .port = p.number};
+	struct rule_value value;
+
+	return bpf_map_lookup_elem(edge.rules, &key, &value) < 0 ? -1 : (int64_t)value.until;
+}
+
+static void test_end(void **state)
+{
+	uint32_t now = clock_seconds();
+	struct edge_rules rules;
+
+	(void)state;
+	assert_int_equal(add_until(RULE_ONLY, "10.0.0.0/8", "tcp/22", now + 100), 0);
+	assert_int_equal(others_end("tcp/22"), now + 100);
+	assert_int_equal(edge_rules_read(&edge, &rules, NULL), 0);
+	assert_int_equal(rules.n, 1);
+	assert_int_equal(rules.items[0].until, now + 100);
+	assert_int_equal(rules.items[0].note, 7);
+	edge_rules_fini(&rules);
+	/* Others are told for as long as one of the rules holds. */
+	assert_int_equal(add(RULE_ONLY, "192.0.2.1", "tcp/22", NULL), 0);
+	assert_int_equal(others_end("tcp/22"), 0);
+	assert_int_equal(add_until(RULE_ONLY, "192.0.2.1", "tcp/22", now + 200), 0);
+	assert_int_equal(others_end("tcp/22"), now + 200);
+	assert_int_equal(add_until(RULE_DENY, "192.0.2.1", "tcp/22", now + 300), 0);
+	assert_int_equal(others_end("tcp/22"), now + 100);
+	/* What has ended goes, with all that was made for it. */
+	assert_int_equal(add_until(RULE_ONLY, "10.0.0.0/8", "tcp/22", now), 0);
+	expect("deny 192.0.2.1 to tcp/22*");
+	assert_int_equal(edge_sweep(&edge, NULL), 2);
+	assert_int_equal(others_end("tcp/22"), -1);
+	assert_int_equal(edge.in_use->rule4.n, 1);
+	assert_int_equal(edge.shared->expires, now + 300);
+	assert_int_equal(edge_sweep(&edge, NULL), 0);
+}
+
 static int follow(struct conf_rule *rules, size_t n)
 {
 	struct conf_edge conf = {.rules = rules, .n_rules = n};
@@ -194,6 +244,12 @@ static void test_file(void **state)
 	assert_int_equal(add(RULE_DENY, "192.0.2.2", "tcp/22", NULL), 0);
 	assert_int_equal(follow(&only, 1), 0);
 	expect("deny 192.0.2.2 to tcp/22*, allow 192.0.2.9 to tcp/22*");
+	/* One that would end is the file's from now on. */
+	assert_int_equal(add_until(RULE_DENY, "192.0.2.9", "tcp/22", clock_seconds() + 100), 0);
+	one = cidr("192.0.2.9");
+	assert_int_equal(follow(&deny, 1), 0);
+	expect("deny 192.0.2.2 to tcp/22*, deny 192.0.2.9 to tcp/22");
+	assert_int_equal(add(RULE_ALLOW, "192.0.2.9", "tcp/22", NULL), 0);
 	assert_int_equal(follow(NULL, 0), 0);
 	expect("deny 192.0.2.2 to tcp/22*, allow 192.0.2.9 to tcp/22*");
 	assert_int_equal(others("tcp/22"), -1);
@@ -275,7 +331,7 @@ static void test_lengths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_add_and_del), TEST(test_only),    TEST(test_full),
+		TEST(test_add_and_del), TEST(test_only),    TEST(test_full), TEST(test_end),
 		TEST(test_file),	TEST(test_lengths), TEST(test_find),
 	};
 
