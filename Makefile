@@ -155,7 +155,7 @@ $(BUILD)/tests/bpf/test_%: tests/bpf/test_%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LIB) -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/bpf/test_mutate $(BUILD)/clang-19/tests/bpf/test_mutate: tests/bpf/native.c
+$(BUILD)/tests/bpf/test_mutate $(BUILD)/clang-19/tests/bpf/test_mutate: tests/bpf/native.c tests/bpf/spoil.c
 
 # Each fuzz target with a main that replays its corpus as an ordinary test.
 $(BUILD)/tests/fuzz/replay_%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
