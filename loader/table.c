@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All commands and options of sluice. A new one is a row here, and a function or a member of struct options. */
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "conf/load_edge.h"
 #include "conf/schema.h"
 #include "edge/reason.h"
 #include "loader/command.h"
@@ -13,10 +13,8 @@ static const char *parse_interface(const char *value, void *out)
 {
 	struct options *o = out;
 
-	if (!*value || strlen(value) >= IF_NAMESIZE || strpbrk(value, "/: "))
-		return "not an interface's name";
 	o->interface = value;
-	return NULL;
+	return conf_interface_check(slice_str(value));
 }
 
 static const char *parse_mode(const char *value, void *out)

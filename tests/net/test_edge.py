@@ -341,6 +341,14 @@ def test_hidden_bpffs_is_explained(bed):
     assert r.returncode == 1 and "use nsenter --net=/run/netns/NAME" in r.stderr
 
 
+@pytest.mark.parametrize("name, why", [
+    (".new.x", "no interface whose name begins with '.' can be guarded"), ("a/b", "an interface's name has no '/', ':' or white space"), ("a\tb", "an interface's name has no '/', ':' or white space"),
+    ("", "an interface's name has 1 to 15 bytes"), ("abcdefghijklmnop", "an interface's name has 1 to 15 bytes")])
+def test_a_name_that_cannot_be_pinned(bed, name, why):
+    r = bed.sluice("attach", "--interface", name, "-c", bed.config(), check=False)
+    assert r.returncode == 2 and r.stderr.startswith(f"sluice attach: {why}: {name}\n"), r.stderr
+
+
 def test_dotted_interface(bed):
     dotted = bed.interface + ".12"
     run("ip", "-n", bed.gateway, "link", "set", bed.interface, "down")

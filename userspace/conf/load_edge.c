@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/load_feed.h"
 #include "conf/load_limits.h"
@@ -68,6 +69,19 @@ static void parse_ports(struct conf_parse *p, const struct conf_node *node, void
 	}
 }
 
+/* Stricter than the kernel in one thing: what begins with a dot would be pinned where changes are prepared (edge/pin.c). */
+const char *conf_interface_check(struct slice name)
+{
+	if (name.len == 0 || name.len >= IF_NAMESIZE)
+		return "an interface's name has 1 to 15 bytes";
+	if (name.ptr[0] == '.')
+		return "no interface whose name begins with '.' can be guarded";
+	for (size_t i = 0; i < name.len; i++)
+		if (strchr("/: \t\n\v\f\r", name.ptr[i])) /* NUL, too */
+			return "an interface's name has no '/', ':' or white space";
+	return NULL;
+}
+
 static void check_edge(struct conf_parse *p, const struct conf_node *node, void *out)
 {
 	struct conf_edge *edge = out;
@@ -77,12 +91,11 @@ static void check_edge(struct conf_parse *p, const struct conf_node *node, void 
 	conf_check_rules(p, node, edge);
 	for (size_t i = 0; i < edge->n_interfaces; i++) {
 		struct slice name = edge->interfaces[i].name;
+		const char *why = conf_interface_check(name);
 
-		if (name.len >= IF_NAMESIZE || slice_index(name, '/') < name.len ||
-		    slice_index(name, ':') < name.len)
-			conf_diag_add(p->diag, node,
-				      "interfaces[%zu].name: '%.*s' can't be an interface's name",
-				      i, SLICE_FMT(name));
+		if (why)
+			conf_diag_add(p->diag, node, "interfaces[%zu].name: '%.*s': %s", i,
+				      SLICE_FMT(name), why);
 		for (size_t j = 0; j < i; j++)
 			if (slice_eq(name, edge->interfaces[j].name))
 				conf_diag_add(

@@ -306,8 +306,24 @@ static void test_edge(void **state)
 	    "dir/f:4:38: edge.rate_limit.rate: '5' is not a rate such as 100/s or 10k/s\n");
 	bad(MINIMAL
 	    "edge: {interfaces: [{name: a/b}, {name: c}, {name: c}], rate_limit: {rate: 1/s}}\n",
-	    "dir/f:4:7: edge: interfaces[0].name: 'a/b' can't be an interface's name\n"
+	    "dir/f:4:7: edge: interfaces[0].name: 'a/b': an interface's name has no '/', ':' or "
+	    "white space\n"
 	    "dir/f:4:7: edge: interfaces[2].name: 'c' is taken by interfaces[1]\n");
+	bad(MINIMAL
+	    "edge: {interfaces: [{name: .new.x}, {name: a:b}, {name: a b}, {name: \"a\\tb\"}, "
+	    "{name: ''}, {name: abcdefghijklmnop}]}\n",
+	    "dir/f:4:7: edge: interfaces[0].name: '.new.x': no interface whose name begins with "
+	    "'.' can be guarded\n"
+	    "dir/f:4:7: edge: interfaces[1].name: 'a:b': an interface's name has no '/', ':' or "
+	    "white space\n"
+	    "dir/f:4:7: edge: interfaces[2].name: 'a b': an interface's name has no '/', ':' or "
+	    "white space\n"
+	    "dir/f:4:7: edge: interfaces[3].name: 'a\tb': an interface's name has no '/', ':' or "
+	    "white space\n"
+	    "dir/f:4:7: edge: interfaces[4].name: '': an interface's name has 1 to 15 bytes\n"
+	    "dir/f:4:7: edge: interfaces[5].name: 'abcdefghijklmnop': an interface's name has 1 to "
+	    "15 bytes\n");
+	good(MINIMAL "edge: {interfaces: [{name: abcdefghijklmno}, {name: eth0.12}]}\n");
 	good(MINIMAL "edge: {rate_limit: {rate: 5/s}, deny: [10.0.0.0/8, 2001:db8::1]}\n");
 	assert_int_equal(cfg->edge.limits.source.of[CONF_LIMIT_PACKETS].burst, 10);
 	assert_int_equal(cfg->edge.rate_limit.ipv6_prefix, 64);
