@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sluice check: the configuration file as sluiced sees it, filters and key files included. */
+/* sluice check: the configuration file as sluiced sees it, filters, key files and feeds included. */
 #include <jansson.h>
 #include <stdio.h>
 
@@ -25,19 +25,17 @@ static void print_json(const char *file, const struct conf_diag *diag)
 
 enum status cmd_check(const struct options *o)
 {
-	struct snapshot *snap = NULL;
 	struct conf_diag diag;
 	int rc;
 
 	conf_diag_init(&diag);
-	rc = assemble(o->file, 1, &diag, &snap);
+	rc = assemble_check(o->file, &diag);
 	if (o->json)
 		print_json(o->file, &diag);
 	else if (rc < 0)
 		conf_diag_print(&diag, stderr);
 	else
 		printf("%s: no errors\n", o->file);
-	assemble_free(snap);
 	conf_diag_fini(&diag);
 	return rc < 0 ? STATUS_FAILED : STATUS_DONE;
 }

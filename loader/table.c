@@ -239,7 +239,7 @@ const struct command commands[] = {
 	{"stats", cmd_stats, .options = COMMON,
 	 .help = "Packets and bytes by what became of them."},
 	{"check", cmd_check, .options = OPTION(CONFIG) | OPTION(JSON), .required = OPTION(CONFIG),
-	 .help = "Check a configuration file, as sluiced would."},
+	 .help = "Check a configuration file, and the files that it names, as sluiced would."},
 	{0},
 };
 

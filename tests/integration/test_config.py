@@ -39,6 +39,40 @@ services: {users: {endpoints: [http://127.0.0.1:1]}}
     ])
 
 
+def test_the_files_of_feeds_are_read(tmp_path):
+    """Also by sluiced --check; and errors of the file itself hide none of theirs."""
+    text = """
+version: 1
+listeners: [{name: a, address: 127.0.0.1:1}]
+edge:
+  deny:
+    - {file: good.netset}
+    - {file: bad.netset}
+    - {file: none.netset}
+    - {mmdb: good.netset, countries: [AQ], name: m}
+    - {mmdb: other.mmdb}
+    - 192.0.2.300
+"""
+    (tmp_path / "good.netset").write_text("192.0.2.1\n")
+    (tmp_path / "bad.netset").write_text("192.0.2.1\n\n192.0.2.0/33 # ?\n")
+    r = check(tmp_path, text)
+    assert r.returncode == 1
+    lines = r.stderr.splitlines()
+    assert lines[:2] == ["a.yaml:10:7: edge.deny[4]: an mmdb needs countries or asns",
+                         "a.yaml:11:7: edge.deny[5]: '192.0.2.300' is not an address or prefix such as 10.0.0.0/8"]
+    assert lines[2:4] == ["a.yaml:7:7: edge.deny[1]: ./bad.netset:3: '192.0.2.0/33' is not an address or prefix such as 10.0.0.0/8",
+                          "a.yaml:8:7: edge.deny[2]: ./none.netset: No such file or directory"]
+    assert lines[4].startswith("a.yaml:9:7: edge.deny[3]: ./good.netset: ") and len(lines) == 5
+    by_daemon = subprocess.run([BUILD / "sluiced", "--check", "-c", "a.yaml"], cwd=tmp_path, text=True, capture_output=True, check=False)
+    assert (by_daemon.returncode, by_daemon.stderr) == (1, r.stderr)
+    (tmp_path / "good.netset").write_text("".join(f"10.{i >> 8 & 255}.{i & 255}.1\n" for i in range(20000)))
+    small = "\n".join(text.splitlines()[:6]) + "\n  feeds: {memory: 1MiB}\n"
+    r = check(tmp_path, small)
+    assert r.returncode == 1 and r.stderr.startswith("a.yaml: the feeds' 20000 entries take ")
+    r = check(tmp_path, small.replace("1MiB", "64MiB"))
+    assert (r.returncode, r.stderr) == (0, "")
+
+
 def test_errors_of_filters_for_all_routes_without_any_route(tmp_path):
     r = check(tmp_path, """
 version: 1

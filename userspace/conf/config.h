@@ -106,7 +106,9 @@ struct conf_feed {
 	struct slice name; /* default: the file's, without directory and extension */
 	struct slice file;
 	struct slice mmdb;
-	const char *path;	 /* of one of the two, relative to the working directory */
+	const struct conf_node *node; /* for errors found later, when the file is read */
+	const char *
+		path; /* of one of the two, relative to the working directory; NULL: there was an error */
 	struct slice *countries; /* ISO 3166-1, two letters */
 	size_t n_countries;
 	uint32_t *asns;

@@ -84,13 +84,15 @@ static void check_feed(struct conf_parse *p, const struct conf_node *node, void 
 		conf_diag_add(p->diag, node, "a feed has a file or an mmdb");
 		return;
 	}
+	feed->node = node;
 	if (!feed->file.len == !(feed->n_countries || feed->n_asns))
 		conf_diag_add(p->diag, node,
 			      feed->file.len ? "countries and asns are of an mmdb"
 					     : "an mmdb needs countries or asns");
-	feed->path = path.ptr[0] == '/'
-			     ? arena_printf(p->arena, "%.*s", SLICE_FMT(path))
-			     : arena_printf(p->arena, "%s/%.*s", p->dir, SLICE_FMT(path));
+	else
+		feed->path = path.ptr[0] == '/'
+				     ? arena_printf(p->arena, "%.*s", SLICE_FMT(path))
+				     : arena_printf(p->arena, "%s/%.*s", p->dir, SLICE_FMT(path));
 	if (!feed->name.len)
 		feed->name = stem(path);
 	if (!is_name(feed->name))

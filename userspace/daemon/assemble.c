@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "conf/load.h"
+#include "edge/feeds.h"
 #include "filter/filter_types.h"
 
 #define MAX_ARENA (1U << 30)
@@ -189,8 +190,9 @@ int assemble_attach(struct snapshot *snap, struct metrics *m, struct log_writer 
 	return attach_logs(snap, err);
 }
 
-int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
-	     struct snapshot **ret_snap)
+/* Also where there are errors: all that the file has are told at once. *ret_snap is to be freed, NULL: nothing could be read. */
+static int build(const char *path, uint64_t generation, struct conf_diag *diag,
+		 struct snapshot **ret_snap)
 {
 	struct config *cfg;
 	struct snapshot *snap;
@@ -207,12 +209,30 @@ int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
 	snap->generation = generation;
 	atomic_init(&snap->refs, 1);
 	arena_init(&snap->arena, 16384, MAX_ARENA);
-	/* Also when there are errors: all that the file has are told at once. */
-	rc = compile(snap, diag);
-	if (rc < 0) {
-		assemble_free(snap);
-		return rc;
-	}
 	*ret_snap = snap;
-	return 0;
+	return compile(snap, diag);
+}
+
+int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
+	     struct snapshot **ret_snap)
+{
+	struct snapshot *snap = NULL;
+	int rc = build(path, generation, diag, &snap);
+
+	if (rc < 0)
+		assemble_free(snap);
+	else
+		*ret_snap = snap;
+	return rc;
+}
+
+int assemble_check(const char *path, struct conf_diag *diag)
+{
+	struct snapshot *snap = NULL;
+	int rc = build(path, 1, diag, &snap);
+
+	if (snap)
+		edge_feeds_check(snap->cfg, diag);
+	assemble_free(snap);
+	return rc == 0 && diag->errors ? -EINVAL : rc;
 }

@@ -14,6 +14,9 @@
 int assemble(const char *path, uint64_t generation, struct conf_diag *diag,
 	     struct snapshot **ret_snap);
 
+/* The same to find errors, those of the files of feeds among them: nothing is built. */
+int assemble_check(const char *path, struct conf_diag *diag);
+
 /*
  * Give a snapshot that will serve what its requests count in and open the files that they are logged to. Both must
  * outlive it. 0 or -errno; the snapshot is to be freed then.

@@ -51,6 +51,19 @@ static int load(const char *path, uint64_t generation, struct error *err,
 	return rc;
 }
 
+/* sluiced --check: its exit status. */
+static int check(const char *path)
+{
+	struct conf_diag diag;
+	int rc;
+
+	conf_diag_init(&diag);
+	rc = assemble_check(path, &diag);
+	conf_diag_print(&diag, stderr);
+	conf_diag_fini(&diag);
+	return rc < 0;
+}
+
 /* CPUs that the process may run on, in order. */
 static size_t usable_cpus(int *cpus, size_t max)
 {
@@ -311,12 +324,10 @@ int main(int argc, char **argv)
 	if (!read_args(argc, argv, &args, &status))
 		return status;
 	d.path = args.file;
+	if (args.check)
+		return check(d.path);
 	if (load(d.path, d.generation, &err, &d.current) < 0)
 		return 1;
-	if (args.check) {
-		assemble_free(d.current);
-		return 0;
-	}
 	/* Before the workers start, so that they inherit the mask and signals come to us alone. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);

@@ -6,6 +6,7 @@
 #ifndef EDGE_FEEDS_H
 #define EDGE_FEEDS_H
 
+#include "conf/node.h"
 #include "edge/edge.h"
 #include "edge/feed.h"
 
@@ -23,6 +24,9 @@ struct edge_feeds {
  * edge.feeds.memory, refuse all (never by -ENOENT: that is an interface without guard). The caller ends *ret by edge_feeds_fini.
  */
 int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret, struct error *err);
+
+/* The same to find errors: all go to diag, each with the place where the feed is named, and nothing is kept. */
+void edge_feeds_check(const struct config *cfg, struct conf_diag *diag);
 
 static inline void edge_feeds_fini(struct edge_feeds *f)
 {

@@ -90,17 +90,15 @@ static void count(struct edge_feeds *f)
 	}
 }
 
-static int load_all(const struct conf_edge *conf, struct edge_feeds *f, struct error *err)
+/* What has been read, as one; and whether it takes too much memory. */
+static int plan(const struct conf_edge *conf, struct edge_feeds *f, struct error *err)
 {
 	uint64_t seed;
-	int rc = 0;
+	int rc;
 
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return error_sys(err, errno, "feeds");
-	for (size_t i = 0; rc == 0 && i < conf->n_deny_feeds; i++)
-		rc = load_one(&conf->deny_feeds[i], f, err);
-	if (rc == 0)
-		rc = feed_plan(&f->entries, seed, &f->plan, err);
+	rc = feed_plan(&f->entries, seed, &f->plan, err);
 	if (rc < 0)
 		return rc;
 	count(f);
@@ -116,12 +114,30 @@ static int load_all(const struct conf_edge *conf, struct edge_feeds *f, struct e
 
 int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret, struct error *err)
 {
+	const struct conf_edge *conf = &cfg->edge;
 	struct edge_feeds f = {0};
-	int rc = load_all(&cfg->edge, &f, err);
+	int rc = 0;
 
+	for (size_t i = 0; rc == 0 && i < conf->n_deny_feeds; i++)
+		rc = load_one(&conf->deny_feeds[i], &f, err);
+	if (rc == 0)
+		rc = plan(conf, &f, err);
 	if (rc < 0)
 		edge_feeds_fini(&f);
 	else
 		*ret = f;
 	return rc;
+}
+
+void edge_feeds_check(const struct config *cfg, struct conf_diag *diag)
+{
+	_cleanup_(edge_feeds_fini) struct edge_feeds f = {0};
+	const struct conf_edge *conf = &cfg->edge;
+	struct error err = {0};
+
+	for (size_t i = 0; i < conf->n_deny_feeds && i < CONF_FEEDS; i++)
+		if (conf->deny_feeds[i].path && load_one(&conf->deny_feeds[i], &f, &err) < 0)
+			conf_diag_add(diag, conf->deny_feeds[i].node, "%s", err.text);
+	if (plan(conf, &f, &err) < 0)
+		conf_diag_add(diag, NULL, "%s", err.text);
 }
