@@ -197,11 +197,7 @@ static void parse_filters(struct conf_parse *p, const struct conf_node *node, vo
 {
 	struct conf_filters *out = field;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node, "a list is expected here");
-		return;
-	}
-	out->items = arena_zalloc(p->arena, sizeof(*out->items) * (node->n + 1));
+	out->items = conf_parse_list(p, node, sizeof(*out->items), "a list");
 	for (size_t i = 0; out->items && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
 

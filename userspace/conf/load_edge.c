@@ -49,11 +49,7 @@ static void parse_ports(struct conf_parse *p, const struct conf_node *node, void
 {
 	struct conf_edge *edge = out;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node, "a list of ports is expected here");
-		return;
-	}
-	edge->ports = arena_zalloc(p->arena, sizeof(*edge->ports) * (node->n + 1));
+	edge->ports = conf_parse_list(p, node, sizeof(*edge->ports), "a list of ports");
 	for (size_t i = 0; edge->ports && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
 		char text[8];

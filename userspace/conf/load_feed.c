@@ -10,12 +10,8 @@ static void parse_countries(struct conf_parse *p, const struct conf_node *node, 
 {
 	struct conf_feed *feed = out;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node,
-			      "a list of countries such as [DE, FR] is expected here");
-		return;
-	}
-	feed->countries = arena_zalloc(p->arena, sizeof(*feed->countries) * (node->n + 1));
+	feed->countries = conf_parse_list(p, node, sizeof(*feed->countries),
+					  "a list of countries such as [DE, FR]");
 	for (size_t i = 0; feed->countries && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
 
@@ -32,11 +28,8 @@ static void parse_asns(struct conf_parse *p, const struct conf_node *node, void 
 {
 	struct conf_feed *feed = out;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node, "a list of numbers such as [64496] is expected here");
-		return;
-	}
-	feed->asns = arena_zalloc(p->arena, sizeof(*feed->asns) * (node->n + 1));
+	feed->asns = conf_parse_list(p, node, sizeof(*feed->asns),
+				     "a list of numbers such as [64496]");
 	for (size_t i = 0; feed->asns && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
 		char text[16];
@@ -136,14 +129,11 @@ void conf_parse_deny(struct conf_parse *p, const struct conf_node *node, void *o
 	struct conf_edge *edge = out;
 	struct conf_cidrs *cidrs = &edge->deny;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node,
-			      "a list of addresses, prefixes and feeds is expected here");
-		return;
-	}
-	cidrs->items = arena_zalloc(p->arena, sizeof(*cidrs->items) * (node->n + 1));
-	edge->deny_feeds = arena_zalloc(p->arena, sizeof(*edge->deny_feeds) * (node->n + 1));
-	for (size_t i = 0; cidrs->items && edge->deny_feeds && i < node->n; i++)
+	cidrs->items = conf_parse_list(p, node, sizeof(*cidrs->items),
+				       "a list of addresses, prefixes and feeds");
+	if (cidrs->items)
+		edge->deny_feeds = conf_parse_list(p, node, sizeof(*edge->deny_feeds), "a list");
+	for (size_t i = 0; edge->deny_feeds && i < node->n; i++)
 		if (node->items[i]->kind == CONF_MAP)
 			add_feed(p, node->items[i], edge);
 		else if (conf_parse_cidr(p, node->items[i], &cidrs->items[cidrs->n]))

@@ -17,11 +17,8 @@ void conf_parse_cidrs(struct conf_parse *p, const struct conf_node *node, void *
 {
 	struct conf_cidrs *out = field;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node, "a list of addresses and prefixes is expected here");
-		return;
-	}
-	out->items = arena_zalloc(p->arena, sizeof(*out->items) * (node->n + 1));
+	out->items = conf_parse_list(p, node, sizeof(*out->items),
+				     "a list of addresses and prefixes");
 	for (size_t i = 0; out->items && i < node->n; i++)
 		if (conf_parse_cidr(p, node->items[i], &out->items[out->n]))
 			out->n++;

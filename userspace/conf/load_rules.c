@@ -13,11 +13,7 @@ static void parse_targets(struct conf_parse *p, const struct conf_node *node, vo
 {
 	struct conf_rule *rule = out;
 
-	if (node->kind != CONF_LIST) {
-		conf_diag_add(p->diag, node, "a list of ports such as tcp/22 is expected here");
-		return;
-	}
-	rule->to = arena_zalloc(p->arena, sizeof(*rule->to) * (node->n + 1));
+	rule->to = conf_parse_list(p, node, sizeof(*rule->to), "a list of ports such as tcp/22");
 	for (size_t i = 0; rule->to && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
 		const char *why = item->kind == CONF_SCALAR

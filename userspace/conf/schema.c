@@ -169,6 +169,15 @@ static void *array(struct conf_parse *p, size_t size, size_t n)
 	return items;
 }
 
+void *conf_parse_list(struct conf_parse *p, const struct conf_node *node, size_t size,
+		      const char *what)
+{
+	if (node->kind == CONF_LIST)
+		return array(p, size, node->n);
+	conf_diag_add(p->diag, node, "%s is expected here", what);
+	return NULL;
+}
+
 static void parse_strings(struct conf_parse *p, const struct conf_node *node,
 			  struct conf_strings *ret)
 {

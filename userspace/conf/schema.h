@@ -70,6 +70,10 @@ void conf_fill(struct conf_parse *p, const struct conf_table *t, const struct co
 void conf_fill_option(struct conf_parse *p, const struct conf_option *o,
 		      const struct conf_node *node, void *out);
 
+/* Room for an element each of a list, zeroed. NULL: p->diag says why; where node is no list, that what ("a list of ports") is expected. */
+void *conf_parse_list(struct conf_parse *p, const struct conf_node *node, size_t size,
+		      const char *what);
+
 /* "500ms", "10m": nanoseconds. False: it is not a duration. */
 bool conf_parse_duration(struct slice text, uint64_t *ret);
 

@@ -180,7 +180,7 @@ static size_t forget(const struct edge *e)
 	size_t n = 0;
 
 	if (!keys || !ends || !sorted ||
-	    edge_hash_each(e->bans, sizeof(*keys), sizeof(struct ban_value), collect_ended, &s) <
+	    edge_map_each(e->bans, sizeof(*keys), sizeof(struct ban_value), collect_ended, &s) <
 		    0 ||
 	    s.n == 0)
 		return 0;
@@ -280,8 +280,8 @@ static int remove_one(const void *key, const void *value __attribute__((unused))
 int edge_unban_all(struct edge_batch *b, struct error *err)
 {
 	const struct edge *e = b->edge;
-	int rc = edge_hash_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value),
-				remove_one, b);
+	int rc = edge_map_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value),
+			       remove_one, b);
 
 	return rc < 0 ? error_sys(err, -rc, "%s: bans", e->name) : 0;
 }
@@ -334,8 +334,8 @@ static int read_bans(const struct edge *e, const struct policy *past, struct edg
 		     struct error *err)
 {
 	struct reading r = {.edge = e, .past = past, .now = clock_seconds()};
-	int rc = edge_hash_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value), append,
-				&r);
+	int rc = edge_map_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value), append,
+			       &r);
 
 	if (rc < 0) {
 		free(r.list.items);
@@ -412,8 +412,8 @@ int edge_bans_sweep(const struct edge *e, struct error *err)
 
 	if (rc < 0)
 		return rc;
-	rc = edge_hash_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value), sweep_one,
-			    &s);
+	rc = edge_map_each(e->bans, sizeof(struct ban_key), sizeof(struct ban_value), sweep_one,
+			   &s);
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: bans can't be swept", e->name);
 	for (size_t i = 0; i < BAN_FILTER_WORDS; i++)

@@ -48,23 +48,24 @@ void edge_lengths_format(const struct prefix_lengths *l, char ret[EDGE_LENGTHS_T
 				       l->length[i]);
 }
 
-int edge_hash_each(int map, size_t key_size, size_t value_size,
-		   int (*fn)(const void *key, const void *value, void *arg), void *arg)
+int edge_map_each(int map, size_t key_size, size_t value_size,
+		  int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
 	_cleanup_free_ char *values = calloc(READ_BATCH, value_size);
 	_cleanup_free_ char *keys = calloc(READ_BATCH, key_size);
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
-	uint32_t position = 0;
+	/* A trie's is a key; a hash's or an array's four bytes. */
+	_cleanup_free_ void *position = calloc(1, key_size + sizeof(uint32_t));
 	bool first = true;
 	int end = 0, rc = 0;
 
-	if (!values || !keys)
+	if (!values || !keys || !position)
 		return -ENOMEM;
 	while (rc == 0 && end == 0) {
 		uint32_t n = READ_BATCH;
 
-		end = bpf_map_lookup_batch(map, first ? NULL : &position, &position, keys, values,
-					   &n, &opts);
+		end = bpf_map_lookup_batch(map, first ? NULL : position, position, keys, values, &n,
+					   &opts);
 		if (end < 0 && end != -ENOENT)
 			return end;
 		first = false;

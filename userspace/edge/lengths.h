@@ -19,11 +19,11 @@ void edge_lengths_store(struct prefix_lengths *shared, struct prefix_lengths l);
 void edge_lengths_format(const struct prefix_lengths *l, char ret[EDGE_LENGTHS_TEXT]);
 
 /*
- * Call fn for every entry of a hash map, until it returns something else than 0, which is returned, or -errno. It may change the map;
+ * Call fn for every entry of a hash map or a trie, until it returns something else than 0, which is returned, or -errno. It may change the map;
  * entries that come or go meanwhile may be missed.
  */
-int edge_hash_each(int map, size_t key_size, size_t value_size,
-		   int (*fn)(const void *key, const void *value, void *arg), void *arg);
+int edge_map_each(int map, size_t key_size, size_t value_size,
+		  int (*fn)(const void *key, const void *value, void *arg), void *arg);
 
 /* 4 or 6, and back. */
 static inline uint8_t edge_family(const struct conf_cidr *cidr)

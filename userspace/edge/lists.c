@@ -10,9 +10,8 @@
 
 #include "base/cleanup.h"
 #include "conf/cidr.h"
+#include "edge/lengths.h"
 #include "edge/rules.h"
-
-#define READ_BATCH 4096 /* entries a system call */
 
 /* The kernel's keys, in either size: prefix4 is the beginning of prefix6. */
 static union edge_key key_of(const struct conf_cidr *cidr)
@@ -85,67 +84,53 @@ static int append(struct edge_entries *out, const struct edge_entry *entry)
 	return 0;
 }
 
-static int append_visible(const struct edge *e, int map, int family, const void *raw,
-			  const struct list_value *value, struct edge_entries *out)
+struct reading {
+	const struct edge *edge;
+	int map;
+	int family;
+	struct edge_entries out;
+};
+
+static int append_visible(const void *raw, const void *value, void *arg)
 {
-	union edge_value v = {.list = *value};
-	struct edge_entry entry = {.cidr.family = family};
+	union edge_value v = {.list = *(const struct list_value *)value};
+	struct reading *r = arg;
+	struct edge_entry entry = {.cidr.family = r->family};
 	struct prefix6 key = {0};
 
-	if (!edge_entry_view(e, map, &v))
+	if (!edge_entry_view(r->edge, r->map, &v))
 		return 0;
-	memcpy(&key, raw, family == AF_INET ? sizeof(struct prefix4) : sizeof(key));
+	memcpy(&key, raw, r->family == AF_INET ? sizeof(struct prefix4) : sizeof(key));
 	entry.cidr.prefixlen = (uint8_t)key.prefixlen;
 	memcpy(entry.cidr.addr, key.addr, sizeof(key.addr));
 	entry.origin = v.list.origin;
 	entry.until = v.list.until;
 	entry.note = v.list.note;
-	return append(out, &entry);
+	return append(&r->out, &entry);
 }
 
-static int read_family(const struct edge *e, enum edge_list list, int family,
-		       struct edge_entries *out)
+static int read_family(struct reading *r, enum edge_list list, int family)
 {
 	size_t key_size = family == AF_INET ? sizeof(struct prefix4) : sizeof(struct prefix6);
-	_cleanup_free_ struct list_value *values = calloc(READ_BATCH, sizeof(*values));
-	_cleanup_free_ char *keys = calloc(READ_BATCH, key_size);
-	const int map = map_of(e, list, family);
-	LIBBPF_OPTS(bpf_map_batch_opts, opts);
-	union edge_key position;
-	bool first = true;
-	int rc = 0;
 
-	if (!values || !keys)
-		return -ENOMEM;
-	while (rc == 0) {
-		uint32_t n = READ_BATCH;
-
-		rc = bpf_map_lookup_batch(map, first ? NULL : &position, &position, keys, values,
-					  &n, &opts);
-		if (rc < 0 && rc != -ENOENT)
-			return rc;
-		first = false;
-		for (uint32_t i = 0; i < n; i++)
-			if (append_visible(e, map, family, keys + i * key_size, &values[i], out) <
-			    0)
-				return -ENOMEM;
-	}
-	return 0;
+	r->family = family;
+	r->map = map_of(r->edge, list, family);
+	return edge_map_each(r->map, key_size, sizeof(struct list_value), append_visible, r);
 }
 
 int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entries *ret,
 		   struct error *err)
 {
-	struct edge_entries out = {0};
-	int rc = read_family(e, list, AF_INET, &out);
+	struct reading r = {.edge = e};
+	int rc = read_family(&r, list, AF_INET);
 
 	if (rc == 0)
-		rc = read_family(e, list, AF_INET6, &out);
+		rc = read_family(&r, list, AF_INET6);
 	if (rc < 0) {
-		free(out.items);
+		free(r.out.items);
 		return error_sys(err, -rc, "%s: the list can't be read", e->name);
 	}
-	*ret = out;
+	*ret = r.out;
 	return 0;
 }
 

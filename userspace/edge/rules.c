@@ -126,8 +126,8 @@ static int append(const void *key, const void *value, void *arg)
 static int read_rules(const struct edge *e, bool next, struct edge_rules *ret, struct error *err)
 {
 	struct reading r = {.edge = e, .next = next};
-	int rc = edge_hash_each(e->rules, sizeof(struct rule_key), sizeof(struct rule_value),
-				append, &r);
+	int rc = edge_map_each(e->rules, sizeof(struct rule_key), sizeof(struct rule_value), append,
+			       &r);
 
 	if (rc < 0) {
 		free(r.rules.items);
@@ -345,8 +345,8 @@ int edge_rules_index(const struct edge *e, struct error *err)
 {
 	_cleanup_free_ uint8_t *rules = calloc(N_PORTS, sizeof(*rules));
 	struct index index = {.rules = rules};
-	int rc = rules ? edge_hash_each(e->rules, sizeof(struct rule_key),
-					sizeof(struct rule_value), index_one, &index)
+	int rc = rules ? edge_map_each(e->rules, sizeof(struct rule_key), sizeof(struct rule_value),
+				       index_one, &index)
 		       : -ENOMEM;
 
 	if (rc == -ENOSPC)

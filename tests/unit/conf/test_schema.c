@@ -353,14 +353,35 @@ static void test_all_at_once(void **state)
 	assert_int_equal(diag.errors, 7);
 }
 
+/* A list that there is no room for is not an empty one. */
+static void test_parse_list(void **state)
+{
+	struct conf_parse p = {.arena = &arena, .diag = &diag, .dir = "."};
+	struct conf_node list = {.kind = CONF_LIST, .path = "ports", .n = 3}, map = list;
+	const uint64_t *items;
+
+	(void)state;
+	map.kind = CONF_MAP;
+	items = conf_parse_list(&p, &list, sizeof(*items), "a list of ports");
+	assert_non_null(items);
+	assert_true(items[0] == 0 && items[2] == 0);
+	assert_int_equal(diag.errors, 0);
+	assert_null(conf_parse_list(&p, &map, 8, "a list of ports"));
+	assert_int_equal(diag.errors, 1);
+	assert_non_null(strstr(buf_slice(&diag.text).ptr, "a list of ports is expected here\n"));
+	list.n = 64 << 20;
+	assert_null(conf_parse_list(&p, &list, 8, "a list of ports"));
+	assert_int_equal(diag.errors, 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_defaults), TEST(test_numbers), TEST(test_units),
-		TEST(test_words),    TEST(test_lists),	 TEST(test_address),
-		TEST(test_cidr),     TEST(test_structs), TEST(test_all_at_once),
+		TEST(test_defaults),	TEST(test_numbers),    TEST(test_units), TEST(test_words),
+		TEST(test_lists),	TEST(test_address),    TEST(test_cidr),	 TEST(test_structs),
+		TEST(test_all_at_once), TEST(test_parse_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
