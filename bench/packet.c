@@ -139,11 +139,18 @@ static int run_beside_verified(const struct way *w, struct course *c, uint32_t r
 	return ns;
 }
 
+/* How many go another way first: a limit lets through what each source may have, and cookies what each CPU may send. */
+static uint32_t first_of(const struct way *w, const struct course *c)
+{
+	if (w->reason == REASON_LIMITED)
+		return c->n_sources + 2;
+	return w->reason == REASON_SYN_EXCESS ? (uint32_t)libbpf_num_possible_cpus() * 2 : 0;
+}
+
 static int run_filter(enum filter_id id, const struct way *w, struct course *c, uint32_t runs,
 		      int round)
 {
-	/* A limit lets some through first, of each source. */
-	uint32_t first = w->reason == REASON_LIMITED ? c->n_sources + 2 : 0;
+	uint32_t first = first_of(w, c);
 	uint32_t verdict;
 	uint64_t before;
 	int ns;

@@ -37,6 +37,10 @@ static uint32_t clients[CLIENTS]; /* addresses, in network order */
 	{                                                                                          \
 		PACKETS(3600000000000, 1)                                                          \
 	}
+#define NO_COOKIES                                                                                 \
+	{                                                                                          \
+		3600000000000, 1                                                                   \
+	}
 #define GATE                                                                                       \
 	{                                                                                          \
 		.syn_mode = SYN_ALWAYS, PACKETS(500000, 4000)                                      \
@@ -78,6 +82,15 @@ const struct way ways[] = {
 	 REASON_COOKIE_SENT,
 	 BARE,
 	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
+	{"SYN without a cookie",
+	 SOURCE_CLEAN,
+	 4,
+	 F_SYN,
+	 WAY_LISTENER,
+	 false,
+	 REASON_SYN_EXCESS,
+	 0,
+	 {.syn_mode = SYN_ALWAYS, .cookies = NO_COOKIES}},
 	{"SYN cookie, IPv6",
 	 SOURCE_CLEAN,
 	 6,

@@ -280,6 +280,7 @@ struct policy {
 	__u32 ban_ttl;	  /* seconds, where a ban does not say */
 	__u32 ban_factor; /* a repeated offence is banned for so many times longer */
 	__u32 ban_max_ttl; /* seconds, at most; as long is an offence remembered after its ban has ended */
+	struct limit cookies; /* of each CPU, each of enum cookie_budget; interval 0: no limit */
 };
 
 /*
@@ -340,6 +341,37 @@ struct syn_state {
 	__u64 cookies_until; /* SYN_AUTO: answers with cookies end then */
 };
 
+/* What SYNs a cookie goes to, each with a budget of its own; a cookie that comes back pays for COOKIES_RETURN more of its kind. */
+enum cookie_budget {
+	COOKIES_FIRST, /* of sources that are not verified */
+	COOKIES_AGAIN, /* the same, when the SYN has come before, about as long ago as a client waits */
+	COOKIES_KNOWN, /* of verified sources */
+	COOKIE_BUDGETS,
+};
+
+#define COOKIES_RETURN 4
+
+/* cookies: a per-CPU array of one, buckets as struct bucket has them. */
+struct cookie_budgets {
+	__u64 full_at[COOKIE_BUDGETS];
+};
+
+/*
+ * waiting: SYNs that got no cookie, an array of sets of one cache line: half a million for the second that a client waits. Each is
+ * ten bits of a digest and the time. Of more that come, some are not remembered.
+ */
+#define WAITING_WAYS 31
+#define WAITING_SETS 16384 /* a power of two: 1 MiB */
+#define WAITING_TIME 0x3f
+#define WAITING_TAG  0xffc0
+
+struct waiting_set {
+	union {
+		__u16 seen[WAITING_WAYS + 1]; /* the first: which one is replaced next */
+		__u64 word[(WAITING_WAYS + 1) / 4];
+	};
+} __attribute__((aligned(64)));
+
 /* handshakes: a per-CPU array of digests, of those that a valid cookie has ended lately. */
 #define HANDSHAKES 256
 
@@ -380,7 +412,9 @@ struct syn_state {
 	GUARD_REASON(PORT_ZERO, port_zero, DROP, "TCP or UDP port 0")                              \
 	GUARD_REASON(TINY_FRAGMENT, tiny_fragment, DROP, "Fragment that splits the TCP header")    \
 	GUARD_REASON(IP6_HEADERS, ip6_headers, DROP, "Too many IPv6 extension headers")            \
-	GUARD_REASON(BAD_CHECKSUM, bad_checksum, DROP, "SYN with a wrong checksum, IPv4's or TCP's")
+	GUARD_REASON(BAD_CHECKSUM, bad_checksum, DROP,                                             \
+		     "SYN with a wrong checksum, IPv4's or TCP's")                                 \
+	GUARD_REASON(SYN_EXCESS, syn_excess, DROP, "SYN for which no cookie was left")
 
 enum reason {
 #define GUARD_REASON(id, name, verdict, help) REASON_##id,

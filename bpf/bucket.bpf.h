@@ -4,6 +4,7 @@
 #define BPF_BUCKET_BPF_H
 
 #include "bpf/maps.bpf.h"
+#include "bpf/parse.bpf.h"
 
 #define CHARGE_TRIES 4
 
@@ -37,6 +38,12 @@ static __always_inline bool bucket_spend(__u64 *full_at, __u64 now, __u64 cost, 
 static __always_inline bool bucket_charge(__u64 *full_at, __u64 now, __u64 interval, __u64 burst)
 {
 	return bucket_spend(full_at, now, interval, interval * burst);
+}
+
+/* The packet's source, as buckets know it under these rules. */
+static __always_inline __u64 source_of(const struct packet *p, const struct policy *rules)
+{
+	return p->family == 6 ? p->source & ~rules->ipv6_ignored : p->source;
 }
 
 /* Of a source and a limit; no two have the same. Its bits are as good as random. */

@@ -79,8 +79,6 @@ static __always_inline enum reason police(struct xdp_md *ctx, struct packet *p, 
 		if (reason != REASON_PASSED && reason != REASON_COOKIE_VALID)
 			return reason;
 	}
-	if (!rules->metered)
-		return reason;
 	return meter(ctx, p, rules, now, classes, reason);
 }
 

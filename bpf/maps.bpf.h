@@ -52,6 +52,8 @@ DEFINE_FLAGGED(verified, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, VERIFIED_SETS *VERI
 	       struct verified);
 DEFINE_FLAGGED(port_sums, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 65536, struct port_sum);
 DEFINE_ARRAY(syn_state, BPF_MAP_TYPE_ARRAY, 1, struct syn_state);
+DEFINE_ARRAY(cookies, BPF_MAP_TYPE_PERCPU_ARRAY, 1, struct cookie_budgets);
+DEFINE_FLAGGED(waiting, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, WAITING_SETS, struct waiting_set);
 DEFINE_ARRAY(handshakes, BPF_MAP_TYPE_PERCPU_ARRAY, HANDSHAKES, __u64);
 
 struct {

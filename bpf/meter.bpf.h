@@ -20,6 +20,7 @@
 #include "bpf/acl.bpf.h"
 #include "bpf/bucket.bpf.h"
 #include "bpf/explain.bpf.h"
+#include "bpf/known.bpf.h"
 #include "bpf/parse.bpf.h"
 #include "bpf/stats.bpf.h"
 #include "bpf/syn.bpf.h"
@@ -65,32 +66,6 @@ static __always_inline const struct limit *limit_of(const struct policy *rules,
 						    const struct meter *m, enum limit_class class)
 {
 	return &rules->tier[m->tier & (TIERS - 1)].limit[class];
-}
-
-static __always_inline struct known_set *known_of(__u64 key)
-{
-	__u32 index = key & (VERIFIED_SETS - 1);
-
-	return bpf_map_lookup_elem(&known, &index);
-}
-
-/* -1: the source is not known. */
-static __always_inline int known_way(const struct known_set *set, __u64 key)
-{
-	int way = -1;
-
-#pragma unroll
-	for (int i = 0; i < VERIFIED_WAYS; i++)
-		if (set->key[i] == key)
-			way = i;
-	return way;
-}
-
-static __always_inline struct verified *verified_of(__u64 key, int way)
-{
-	__u32 index = (key & (VERIFIED_SETS - 1)) * VERIFIED_WAYS + way;
-
-	return bpf_map_lookup_elem(&verified, &index);
 }
 
 /* The reason by a verified source's own buckets. */
@@ -215,8 +190,14 @@ static __always_inline int oldest_way(__u64 key, __u64 now, __u64 *ret_idle_at)
 	return way;
 }
 
-/* Give the source a place of its own, with what is left of its buckets. False when there is none. */
-__noinline bool meter_admit(const struct meter *m)
+enum place {
+	PLACE_NONE,
+	PLACE_NEW,
+	PLACE_OLD,
+};
+
+/* Give the source a place of its own, with what is left of its buckets, if it has none. */
+__noinline enum place meter_admit(const struct meter *m)
 {
 	struct known_set *set;
 	struct verified *v;
@@ -224,13 +205,13 @@ __noinline bool meter_admit(const struct meter *m)
 	int way;
 
 	if (!m)
-		return false;
+		return PLACE_NONE;
 	key = bucket_key(m->source, LIMIT_PACKETS);
 	set = known_of(key);
 	if (!set)
-		return false;
+		return PLACE_NONE;
 	if (known_way(set, key) >= 0)
-		return true;
+		return PLACE_OLD;
 	way = oldest_way(key, m->now, &idle_at);
 	v = verified_of(key, way);
 	/* Whoever moves the time has the place. */
@@ -238,13 +219,13 @@ __noinline bool meter_admit(const struct meter *m)
 	    __sync_val_compare_and_swap(&v->idle_at, idle_at, m->now + VERIFIED_HOLD_NSEC) !=
 		    idle_at) {
 		tally(TALLY_VERIFIED_REFUSED);
-		return false;
+		return PLACE_NONE;
 	}
 	for (int i = 0; i < LIMIT_CLASSES; i++)
 		v->full_at[i] = m->full_at[i];
 	*(volatile __u64 *)&set->key[way & (VERIFIED_WAYS - 1)] = key;
 	tally(TALLY_VERIFIED);
-	return true;
+	return PLACE_NEW;
 }
 
 static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at,
@@ -298,7 +279,7 @@ static __always_inline bool meter_recognise(struct xdp_md *ctx, const struct pac
 {
 	if (!m->stranger || !m->segment || (reason == REASON_PASSED && !m->own))
 		return false;
-	return is_peer(state < 0 ? socket_of(ctx, p) : state) && meter_admit(m);
+	return is_peer(state < 0 ? socket_of(ctx, p) : state) && meter_admit(m) != PLACE_NONE;
 }
 
 /* What the packet counts as; 0: the meter has no business with it. */
@@ -327,7 +308,7 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 					 enum reason so_far)
 {
 	struct meter m = {
-		.source = p->family == 6 ? p->source & ~rules->ipv6_ignored : p->source,
+		.source = source_of(p, rules),
 		.now = now,
 		.bytes = p->bytes,
 		.port = p->port,
@@ -341,7 +322,7 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 	explain_source(now, m.tier);
 	if (so_far == REASON_COOKIE_VALID) {
 		classes |= CLASS(CONNECTIONS);
-		meter_admit(&m);
+		cookies_return(rules, meter_admit(&m) == PLACE_OLD ? COOKIES_KNOWN : COOKIES_FIRST);
 	} else if (rules->metered & CLASS(CONNECTIONS) && classes & CLASS(PACKETS) &&
 		   p->protocol == IPPROTO_TCP && p->tcp_flags == TCP_ACK) {
 		state = socket_of(ctx, p);

@@ -11,6 +11,7 @@
 #define BPF_SYN_BPF_H
 
 #include "bpf/bucket.bpf.h"
+#include "bpf/cookies.bpf.h"
 #include "bpf/parse.bpf.h"
 #include "bpf/stats.bpf.h"
 #include "bpf/synopts.bpf.h"
@@ -18,6 +19,8 @@
 
 #define TCP_LISTENING 10 /* BPF_TCP_LISTEN */
 #define USUAL_LEN     40 /* of a SYN's header: Linux and its like */
+#define SYN_RENEW_NSEC                                                                             \
+	500000000ULL /* how long SYNs are not counted after the threshold was exceeded */
 
 /* SYN_AUTO goes on with cookies for a while. Written once a tick of the clock, not once a SYN. */
 static __always_inline void syn_hold(struct syn_state *state, __u64 now)
@@ -39,6 +42,9 @@ static __always_inline bool syn_active(const struct policy *policy, bool is_syn,
 	if (!state || !policy->syn_threshold)
 		return true;
 	if (is_syn) {
+		/* Exceeded a moment ago: the bucket's line is every CPU's. */
+		if (state->cookies_until > now + SYN_HOLD_NSEC - SYN_RENEW_NSEC)
+			return true;
 		interval = 1000000000ULL / policy->syn_threshold;
 		if (!bucket_charge(&state->full_at, now, interval, policy->syn_threshold))
 			syn_hold(state, now);
@@ -313,6 +319,13 @@ static __always_inline void syn_was_full(const struct policy *policy, __u64 now)
 		syn_hold(state, now);
 }
 
+/* Whether cookies may run out. In shadow mode, and where the kernel says which SYN gets one, they do not. */
+static __always_inline bool syn_budgeted(const struct policy *policy)
+{
+	return policy->cookies.interval && policy->mode != GUARD_SHADOW &&
+	       !(policy->cookie_options & COOKIE_WHEN_FULL);
+}
+
 /* The gate's word on a TCP packet to a protected port: PASSED when it is not the gate's business. */
 static __always_inline enum reason syn_gate(struct xdp_md *ctx, const struct packet *p,
 					    const struct policy *policy, __u64 now)
@@ -332,6 +345,10 @@ static __always_inline enum reason syn_gate(struct xdp_md *ctx, const struct pac
 	/* In shadow mode no handshake has begun with a cookie. */
 	if (!is_syn)
 		return policy->mode == GUARD_SHADOW ? REASON_PASSED : syn_check(ctx, &at);
+	if (syn_budgeted(policy) &&
+	    !cookies_allow(policy, bucket_key(source_of(p, policy), LIMIT_PACKETS),
+			   (__u32)p->source_port << 16 | p->port, now))
+		return REASON_SYN_EXCESS;
 	reason = syn_answer(ctx, &at, policy, now);
 	if (reason == REASON_COOKIE_SENT)
 		syn_was_full(policy, now);

@@ -264,6 +264,8 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 	printf("  syn_flood   %s", syn_names[p->syn_mode % 3]);
 	if (p->syn_mode == SYN_AUTO)
 		printf(", above %" PRIu32 " SYN/s", p->syn_threshold);
+	if (p->syn_mode != SYN_OFF && p->cookies.interval)
+		printf(", %" PRIu64 " cookies/s a CPU", (uint64_t)p->cookies.burst);
 	print_cookies(p);
 	putchar('\n');
 	limits_print(e, p);
@@ -286,6 +288,7 @@ static json_t *json_status(const struct edge *e, const struct edge_status *s)
 			(json_int_t)p->syn_threshold, "cookies", json_cookies(p), "rate",
 			(json_int_t)edge_limit_rate(LIMIT_PACKETS, packets), "burst",
 			(json_int_t)edge_limit_burst(LIMIT_PACKETS, packets));
+	json_object_set_new(all, "cookies_per_cpu", json_integer((json_int_t)p->cookies.burst));
 	json_object_set_new(all, "asked", json_string(asked_names[s->asked]));
 	limits_json(e, p, all);
 	return all;

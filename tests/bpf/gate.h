@@ -40,4 +40,17 @@ static inline void syn_frame(struct frame *f, int family, int tags, uint16_t por
 	frame_finish(f);
 }
 
+/* To the loopback address of its family. */
+static inline void segment(struct frame *f, const char *from, uint16_t sport, uint16_t port,
+			   uint8_t flags, uint32_t seq, uint32_t ack)
+{
+	frame_ethernet(f);
+	if (strchr(from, ':'))
+		frame_ip6(f, from, "::1");
+	else
+		frame_ip4(f, from, "127.0.0.1", 0);
+	frame_tcp(f, sport, port, flags, seq, ack, NULL, 0);
+	frame_finish(f);
+}
+
 #endif

@@ -172,6 +172,7 @@ static struct policy some_policy(void)
 	struct policy p = {
 		.syn_mode = one_in(4) ? SYN_AUTO : SYN_ALWAYS,
 		.syn_threshold = 1 + below(100),
+		.cookies = some_limit(2),
 		.metered = below(1 << LIMIT_CLASSES),
 		.port_metered = below(1 << LIMIT_CLASSES),
 		.tiers = below(3),

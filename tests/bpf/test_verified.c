@@ -6,18 +6,6 @@
 
 #define HOUR (3600 * SEC)
 
-static void segment(struct frame *f, const char *from, uint16_t sport, uint16_t port, uint8_t flags,
-		    uint32_t seq, uint32_t ack)
-{
-	frame_ethernet(f);
-	if (strchr(from, ':'))
-		frame_ip6(f, from, "::1");
-	else
-		frame_ip4(f, from, "127.0.0.1", 0);
-	frame_tcp(f, sport, port, flags, seq, ack, NULL, 0);
-	frame_finish(f);
-}
-
 /* A connection to a listener, all on loopback, and what its client may send. */
 struct peer {
 	const char *from;

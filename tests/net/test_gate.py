@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from conftest import BUILD, connect, until
+from conftest import BUILD, connect, here, until
 
 # tcp_info: options, both window scales, and the peer's window as it was last told.
 INFO = """
@@ -127,6 +127,20 @@ def test_auto_answers_while_the_queue_is_full(bulk):
     assert transfer(bed, "10.7.0.1")["options"] == ALL
     assert transfer(bed, "fd07::1")["options"] == ALL
     assert bed.reasons()["cookie_valid"] >= 2
+
+
+def test_a_new_client_comes_through_a_flood(echo):
+    """Forged SYNs take the cookies of strangers; who is not known waits, sends its SYN again, and is served; then it is known."""
+    bed = echo
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.attach("  syn_flood: {mode: always, cookies: 1/s}\n")
+    assert bed.json("status", *here(bed))[0]["cookies_per_cpu"] == 1
+    bed.start(bed.client, "hping3", "-q", "-i", "u500", "-p", "8080", "-c", "40000", "-S", "-a", "10.7.9.9", "10.7.0.1")
+    until(lambda: bed.reasons()["syn_excess"] > 100, "the flood")
+    assert connect(bed, "10.7.0.1", 8080, 1) == 1
+    assert connect(bed, "10.7.0.1", 8080, 20) == 20
+    reasons = bed.reasons()
+    assert reasons["cookie_valid"] >= 21 and reasons["cookie_sent"] < reasons["syn_excess"] / 4, reasons
 
 
 def resets(bed):

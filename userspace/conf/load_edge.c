@@ -41,6 +41,15 @@ static const struct conf_option syn_options[] = {
 	 .fallback = "10k/s", .min = 1, .max = 1000000000,
 	 .help = "SYNs a second, from all sources to protected ports, from which on auto answers "
 		 "with cookies."},
+	{"cookies", CONF_RATE,
+	 .offset = offsetof(struct conf_edge, syn_flood.cookies) -
+		   offsetof(struct conf_edge, syn_flood),
+	 .fallback = "10k/s", .max = 1000000000,
+	 .help = "Cookies a second that each CPU sends while few of them come back: to new "
+		 "sources, "
+		 "to new ones whose SYN comes again, and to verified ones, so many to each. Other "
+		 "SYNs "
+		 "are dropped. 0/s: no limit."},
 	{0},
 };
 static const struct conf_table syn_table = {syn_options, 0, 0, 0};

@@ -196,6 +196,8 @@ static struct policy policy_of(const struct conf_edge *conf)
 	struct policy p = {
 		.syn_mode = modes[conf->syn_flood.mode],
 		.syn_threshold = (uint32_t)conf->syn_flood.threshold,
+		.cookies = {conf->syn_flood.cookies ? NSEC_PER_SEC / conf->syn_flood.cookies : 0,
+			    conf->syn_flood.cookies},
 		.mode = conf->mode == CONF_GUARD_SHADOW ? GUARD_SHADOW : GUARD_ENFORCE,
 		.ban_mode = conf->bans.mode == CONF_BANS_SHADOW ? BAN_SHADOW : BAN_ENFORCE,
 		.ban_ttl = seconds(conf->bans.ttl),

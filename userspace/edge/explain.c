@@ -24,7 +24,8 @@ DEFINE_CLEANUP(struct btf *, btf__free)
 #define COPY_BATCH 4096 /* entries a system call */
 
 /* What the program writes and reads again. It writes only these, and per-CPU maps, the ring and the lease of its reader. */
-static const char *const copied[] = {"buckets", "known", "verified", "port_sums", "syn_state"};
+static const char *const copied[] = {"buckets",	  "known",     "verified",
+				     "port_sums", "syn_state", "waiting"};
 
 static bool is_copied(const struct bpf_map *map)
 {

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which SYNs are worth a cookie while few of them come back. A cookie costs more than a dropped packet, so each CPU sends only as
+ * many as its budget holds, and a valid one that comes back pays for more: clients pay for themselves, a flood does not.
+ * There are three budgets, so that forged sources take nothing from those who are known, and from a new client no
+ * more than a second: its SYN comes again (RFC 6298: after 1 s, then 2 s and 4 s), as forged ones at random do not.
+ */
+#ifndef BPF_COOKIES_BPF_H
+#define BPF_COOKIES_BPF_H
+
+#include "bpf/bucket.bpf.h"
+#include "bpf/known.bpf.h"
+
+/* Times are in units of 2^28 ns, a quarter of a second. */
+#define WAITING_SHIFT 28
+#define WAITING_FROM  3	 /* 0.8 s */
+#define WAITING_TO    16 /* 4.3 s, excluded */
+#define WAITING_WORDS ((WAITING_WAYS + 1) / 4)
+
+/* Take what one cookie costs; this CPU's own, so that no other one waits. False when there is nothing left. */
+static __always_inline bool cookies_spend(const struct policy *policy, enum cookie_budget budget,
+					  __u64 now)
+{
+	const struct limit *limit = &policy->cookies;
+	__u32 key = 0;
+	struct cookie_budgets *all = bpf_map_lookup_elem(&cookies, &key);
+	__u64 from;
+
+	if (!all)
+		return true;
+	from = all->full_at[budget] > now ? all->full_at[budget] : now;
+	if (from - now + limit->interval > limit->interval * limit->burst)
+		return false;
+	all->full_at[budget] = from + limit->interval;
+	return true;
+}
+
+/* A cookie has come back. */
+static __always_inline void cookies_return(const struct policy *policy, enum cookie_budget budget)
+{
+	__u64 paid = policy->cookies.interval * COOKIES_RETURN;
+	__u32 key = 0;
+	struct cookie_budgets *all = bpf_map_lookup_elem(&cookies, &key);
+
+	if (all)
+		all->full_at[budget] -= paid < all->full_at[budget] ? paid : all->full_at[budget];
+}
+
+/* Whether one of the set's SYNs may have this tag, which is not 0: four at a time. */
+static __always_inline bool waiting_has(const struct waiting_set *set, __u16 tag)
+{
+	const __u64 ones = 0x0001000100010001ULL;
+	__u64 found = 0;
+
+#pragma unroll
+	for (int i = 0; i < WAITING_WORDS; i++) {
+		__u64 other = (set->word[i] ^ tag * ones) & WAITING_TAG * ones;
+
+		found |= (other - ones) & ~other & 0x8000 * ones;
+	}
+	return found;
+}
+
+/* Goes round after 17 s. */
+static __always_inline __u32 waiting_age(__u16 seen, __u64 now)
+{
+	return ((now >> WAITING_SHIFT) - seen) & WAITING_TIME;
+}
+
+/* Remember a SYN, unless the one in its place may still come again: so is who has been remembered never forgotten too soon. */
+static __always_inline void waiting_put(struct waiting_set *set, __u16 tag, __u64 now)
+{
+	__u32 place = set->seen[0] % WAITING_WAYS;
+
+	set->seen[0] = place + 1;
+	barrier_var(place); /* or the compiler removes the bound that the verifier wants to see */
+	if (place < WAITING_WAYS &&
+	    (!set->seen[place + 1] || waiting_age(set->seen[place + 1], now) > WAITING_FROM))
+		set->seen[place + 1] = tag | ((now >> WAITING_SHIFT) & WAITING_TIME);
+}
+
+/* Whether the same SYN came a while ago. If not, it is remembered. */
+static __always_inline bool cookies_waited(__u64 syn, __u64 now)
+{
+	__u32 index = syn & (WAITING_SETS - 1);
+	struct waiting_set *set = bpf_map_lookup_elem(&waiting, &index);
+	__u16 tag = syn >> 48 & WAITING_TAG;
+
+	if (!set)
+		return false;
+	if (!tag)
+		tag = WAITING_TIME + 1;
+	if (!waiting_has(set, tag)) {
+		waiting_put(set, tag, now);
+		return false;
+	}
+	for (int i = 1; i <= WAITING_WAYS; i++) {
+		__u32 age = waiting_age(set->seen[i], now);
+
+		if ((set->seen[i] ^ tag) & WAITING_TAG)
+			continue;
+		if (age >= WAITING_FROM && age < WAITING_TO)
+			return true;
+		if (age >= WAITING_TO)
+			set->seen[i] = tag | ((now >> WAITING_SHIFT) & WAITING_TIME);
+	}
+	return false;
+}
+
+/* Global, so that the verifier looks at it once. source is bucket_key's, of the source; ports are the SYN's. */
+__noinline bool cookies_allow(const struct policy *policy, __u64 source, __u32 ports, __u64 now)
+{
+	if (!policy)
+		return true;
+	if (is_known(source))
+		return cookies_spend(policy, COOKIES_KNOWN, now);
+	if (cookies_spend(policy, COOKIES_FIRST, now))
+		return true;
+	return cookies_waited(bucket_key(source ^ ports, LIMIT_SYNS), now) &&
+	       cookies_spend(policy, COOKIES_AGAIN, now);
+}
+
+#endif
