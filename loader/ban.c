@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/list.h"
 #include "conf/cidr.h"
 #include "edge/bans.h"
@@ -53,43 +52,25 @@ static int add_line(struct slice line, void *arg, struct error *err)
 	return 0;
 }
 
+static struct edge_ban model_of(const struct options *o)
+{
+	struct edge_ban model = {.ttl = o->ttl};
+
+	edge_ban_text(model.by, sizeof(model.by), o->by ? o->by : command_user());
+	edge_ban_text(model.why, sizeof(model.why), o->note ? o->note : "");
+	return model;
+}
+
 static int read_verdicts(struct call *c)
 {
 	struct verdicts *v = &c->verdicts;
 	const struct options *o = c->visit.o;
 	int rc = 0;
 
-	v->model.ttl = o->ttl;
-	edge_ban_text(v->model.by, sizeof(v->model.by), o->by ? o->by : command_user());
-	edge_ban_text(v->model.why, sizeof(v->model.why), o->note ? o->note : "");
+	v->model = model_of(o);
 	for (size_t i = 0; rc == 0 && i < o->n_args; i++)
 		rc = add_line(slice_str(o->args[i]), v, &c->visit.err);
 	return rc == 0 && o->input ? lines_read(o->input, add_line, v, &c->visit.err) : rc;
-}
-
-static json_t *text(const char *s)
-{
-	json_t *string = json_string(s);
-
-	return string ? string : json_string("?"); /* not UTF-8 */
-}
-
-static json_t *to_json(const struct edge_banned *ban)
-{
-	char prefix[CONF_CIDR_TEXT];
-	json_t *all;
-
-	conf_cidr_format(&ban->cidr, prefix);
-	all = json_pack("{s:s, s:I, s:o, s:o}", "prefix", prefix, "offences",
-			(json_int_t)ban->offences, "by", text(ban->by), "reason", text(ban->why));
-	if (ban->until) {
-		uint64_t left = entry_seconds_left(ban->until);
-
-		json_object_set_new(all, "expires_in", json_integer((json_int_t)left));
-		json_object_set_new(all, "until",
-				    json_integer((json_int_t)(clock_wall() / NSEC_PER_SEC + left)));
-	}
-	return all;
 }
 
 static void print(const struct edge *e, const struct edge_banned *ban)
@@ -160,7 +141,7 @@ static void report_added(struct visit *v, const struct edge *e, const char *done
 	}
 	array = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, to_json(&added[i]));
+		json_array_append_new(array, entry_ban_json(&added[i]));
 	json_array_append_new(v->json, json_pack("{s:s, s:o}", "interface", e->name, done, array));
 }
 
@@ -199,7 +180,7 @@ static int list(struct visit *v, const struct edge *e)
 		if (!wanted(call_of(v), &bans.items[i]))
 			continue;
 		if (array)
-			json_array_append_new(array, to_json(&bans.items[i]));
+			json_array_append_new(array, entry_ban_json(&bans.items[i]));
 		else
 			print(e, &bans.items[i]);
 	}
@@ -210,15 +191,60 @@ static int list(struct visit *v, const struct edge *e)
 	return rc;
 }
 
+/* What was read of the command line gave rc. Ends the call. */
+static enum status finish(struct call *c, int rc)
+{
+	enum status status = rc < 0 ? visit_refuse(&c->visit) : visit_run(&c->visit, changes, list);
+
+	free(c->verdicts.items);
+	free(c->added);
+	addresses_fini(&c->addresses);
+	return status;
+}
+
+struct following {
+	const struct options *o;
+	bool refused; /* a line was */
+};
+
+/* Whoever writes the lines may wait for what is said about each. */
+static int follow_line(struct slice line, void *arg, struct error *err __attribute__((unused)))
+{
+	struct following *f = arg;
+	struct call c = {.visit.o = f->o, .verdicts.model = model_of(f->o)};
+	int rc = add_line(line, &c.verdicts, &c.visit.err);
+
+	if (rc < 0 || c.verdicts.n)
+		f->refused |= finish(&c, rc) != STATUS_DONE;
+	fflush(stdout);
+	return 0;
+}
+
+static enum status follow(const struct options *o)
+{
+	struct following f = {.o = o};
+	struct error err = {0};
+
+	if (!o->input) {
+		fprintf(stderr, "sluice ban: --follow is for --file\n");
+		return STATUS_USAGE;
+	}
+	for (size_t i = 0; i < o->n_args; i++)
+		follow_line(slice_str(o->args[i]), &f, &err);
+	if (lines_read(o->input, follow_line, &f, &err) < 0) {
+		fprintf(stderr, "sluice ban: %s\n", err.text);
+		f.refused = true;
+	}
+	return f.refused ? STATUS_FAILED : STATUS_DONE;
+}
+
 enum status cmd_ban(const struct options *o)
 {
 	struct call c = {.visit.o = o};
-	bool is_add = strcmp(o->action, "add") == 0;
-	int rc = is_add ? read_verdicts(&c) : addresses_read(o, &c.addresses, &c.visit.err);
-	enum status status = rc < 0 ? visit_refuse(&c.visit) : visit_run(&c.visit, changes, list);
 
-	free(c.verdicts.items);
-	free(c.added);
-	addresses_fini(&c.addresses);
-	return status;
+	if (o->follow)
+		return follow(o);
+	if (strcmp(o->action, "add") == 0)
+		return finish(&c, read_verdicts(&c));
+	return finish(&c, addresses_read(o, &c.addresses, &c.visit.err));
 }

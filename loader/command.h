@@ -42,6 +42,7 @@ struct options {
 	const char *protocol; /* "tcp", "udp", "icmp"; NULL: tcp */
 	bool ack;
 	bool once;	    /* sluice top */
+	bool follow;	    /* sluice ban add */
 	uint64_t interval;  /* nanoseconds; 0: not given */
 	const char *family; /* "deny", "allow" or "never" for the list commands */
 	const char *action; /* "add", "list": which of the command's actions; NULL: it has none */
@@ -70,6 +71,7 @@ enum command_option {
 	OPTION_PROTO,
 	OPTION_ACK,
 	OPTION_ONCE,
+	OPTION_FOLLOW,
 	OPTION_INTERVAL,
 	OPTION_COUNT,
 };

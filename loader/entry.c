@@ -107,14 +107,22 @@ const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
 	return best;
 }
 
+/* What bpftool wrote need not be UTF-8. */
+static json_t *text_json(const char *text)
+{
+	json_t *string = json_string(text);
+
+	return string ? string : json_string("?");
+}
+
 /* Without its end. */
 static json_t *verdict_json(const struct edge_banned *ban)
 {
 	char text[CONF_CIDR_TEXT];
 
 	conf_cidr_format(&ban->cidr, text);
-	return json_pack("{s:s, s:s, s:s, s:I}", "prefix", text, "by", ban->by, "reason", ban->why,
-			 "offences", (json_int_t)ban->offences);
+	return json_pack("{s:s, s:o, s:o, s:I}", "prefix", text, "by", text_json(ban->by), "reason",
+			 text_json(ban->why), "offences", (json_int_t)ban->offences);
 }
 
 json_t *entry_ban_json(const struct edge_banned *ban)
@@ -125,6 +133,10 @@ json_t *entry_ban_json(const struct edge_banned *ban)
 		return json_null();
 	all = verdict_json(ban);
 	add_end(ban->until, all);
+	if (ban->until)
+		json_object_set_new(all, "until",
+				    json_integer((json_int_t)(clock_wall() / NSEC_PER_SEC +
+							      entry_seconds_left(ban->until))));
 	return all;
 }
 
@@ -153,8 +165,11 @@ json_t *entry_past_ban_json(const struct edge_banned *ban, uint32_t remembered)
 
 static void print_verdict(const struct edge_banned *ban)
 {
-	printf("  %s%s%s, offence %" PRIu32 "\n", ban->by, *ban->why ? ": " : "", ban->why,
-	       ban->offences);
+	if (*ban->by || *ban->why)
+		printf("  %s%s%s", ban->by, *ban->by && *ban->why ? ": " : "", ban->why);
+	if (ban->offences)
+		printf(", offence %" PRIu32, ban->offences);
+	putchar('\n');
 }
 
 void entry_print_ban(const struct edge_banned *ban)

@@ -36,7 +36,7 @@ void entry_print_note(const struct edge *e, const struct edge_entry *entry);
 const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
 					 const struct conf_cidr *address);
 
-/* null for NULL. */
+/* Its end, when it has one, as seconds from now and as Unix time; null for NULL. */
 json_t *entry_ban_json(const struct edge_banned *ban);
 
 /* Prefix, end, who and why, and the end of the line. */

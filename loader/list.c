@@ -135,8 +135,12 @@ static int export(struct call *c, const struct edge *e, const struct edge_entrie
 		if (!wanted(c, entry))
 			continue;
 		conf_cidr_format(&entry->cidr, text);
-		printf("%-43s #", text);
-		entry_print_note(e, entry);
+		if (entry->until || entry->note) {
+			printf("%-43s #", text);
+			entry_print_note(e, entry);
+		} else {
+			printf("%s\n", text);
+		}
 	}
 	return 0;
 }

@@ -134,6 +134,9 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 				 "of text; '-' is standard output."},
 	[OPTION_EVENTS] = {"count", 'N', "NUMBER", .parse = parse_events,
 			   .help = "End after so many packets."},
+	[OPTION_FOLLOW] = {"follow", 'W', NULL, AT(follow),
+			   .help = "Each line of FILE counts as soon as it is there; one that is "
+				   "refused is named, and the next ones are read."},
 	[OPTION_ONCE] = {"once", '1', NULL, AT(once),
 			 .help = "Print one interval's rates and end."},
 	[OPTION_INTERVAL] = {"interval", 'I', "DURATION", .parse = parse_interval,
@@ -169,7 +172,8 @@ static const struct command_action list_actions[] = {
 };
 
 static const struct command_action ban_actions[] = {
-	{"add", "ADDRESS...", 1, ANY, OPTION(TTL) | OPTION(NOTE) | OPTION(BY) | OPTION(FILE),
+	{"add", "ADDRESS...", 1, ANY,
+	 OPTION(TTL) | OPTION(NOTE) | OPTION(BY) | OPTION(FILE) | OPTION(FOLLOW),
 	 "Ban addresses and prefixes: all or none. A line of FILE may also be a JSON object: "
 	 "{\"prefix\": \"203.0.113.7\", \"reason\": \"scans\", \"by\": \"ids\", \"ttl\": "
 	 "\"10m\"}."},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bans on a real interface: commands, programs that pipe, ends, refusals; killed ones leave old or new."""
 import json
+import subprocess
 import time
 
 import pytest
@@ -107,6 +108,34 @@ def test_another_program_pipes(bed):
     assert set(bans(bed)) == set(found)
 
 
+def test_each_line_that_comes_counts(bed):
+    """tail -f verdicts | sluice ban add --file - --follow"""
+    bed.attach("  bans: {never: [192.0.2.0/24]}\n")
+    follow = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluice", "ban", "add", "--file", "-", "--follow",
+                               "--by", "ids", "--interface", bed.interface], text=True, bufsize=1,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    bed.processes.append(follow)
+
+    def ban(line):
+        follow.stdin.write(line + "\n")
+        assert follow.stdout.readline() == f"{bed.interface}: ban: 1 added\n"
+        return follow.stdout.readline().split()[1]
+
+    assert ban("10.7.0.2") == "10.7.0.2" and not bed.ping()
+    follow.stdin.write("# nobody\n192.0.2.7\nnonsense\n")
+    assert ban('{"prefix": "fd07::/64", "reason": "12 failed logins", "by": "sshd"}') == "fd07::/64" and not bed.ping("fd07::1")
+    assert {p: b["by"] for p, b in bans(bed).items()} == {"10.7.0.2": "ids", "fd07::/64": "sshd"}
+    _, said = follow.communicate(timeout=20)
+    assert said.splitlines() == ["sluice: 192.0.2.7 must not be banned: 192.0.2.0/24 is on the never-ban list",
+                                 "sluice ban: 'nonsense' is not an address or prefix such as 10.0.0.0/8"]
+    assert follow.returncode == 1
+    r = bed.sluice("ban", "add", "10.7.0.2", "--follow", check=False)
+    assert (r.returncode, r.stderr) == (2, "sluice ban: --follow is for --file\n")
+    bed.sluice("ban", "flush", "--interface", bed.interface)
+    r = bed.sluice("ban", "add", "10.7.0.2", "--file", "-", "--follow", "--interface", bed.interface, input="fd07::2\n")
+    assert set(bans(bed)) == {"10.7.0.2", "fd07::2"}
+
+
 @pytest.mark.parametrize("args, why", [
     (("add",), "missing"), (("add", "10.0.0.1/8"), "has bits set behind its prefix"),
     (("add", "nobody"), "is not an address or prefix"), (("del", "x"), "is not an address or prefix"),
@@ -154,6 +183,7 @@ def test_bpftool_bans(bed):
     bpftool("map", "update", "pinned", lengths, "key", "0", "0", "0", "0", "value", "1", "32", *["0"] * 38)
     assert not bed.ping()
     assert bans(bed)["10.7.0.2"]["offences"] == 0 and "until" not in bans(bed)["10.7.0.2"]
+    assert "\n  ban       10.7.0.2\n" in bed.sluice("why", "10.7.0.2", "--interface", bed.interface).stdout
     key = dump(bed, "bans")[0]["key"]
     assert (key["family"], key["prefixlen"], key["addr"][:4]) == (4, 32, [10, 7, 0, 2])
     bed.sluice("ban", "add", "192.0.2.0/24", "--interface", bed.interface)

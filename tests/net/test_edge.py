@@ -101,6 +101,7 @@ def test_add_that_fails_changes_nothing(bed):
     many = [f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(65535)]
     bed.attach(f"  deny: [{', '.join(many)}]\n")
     before = bed.json("deny", "list", *here)
+    assert {e["prefix"] for e in before[0]["entries"]} == set(many)
     r = bed.sluice("deny", "add", "11.0.0.5", "192.0.2.1", "192.0.2.2", *here, check=False)
     assert (r.returncode, r.stderr) == (1, "sluice: 192.0.2.2: the list is full\n")
     assert bed.json("deny", "list", *here) == before

@@ -74,6 +74,7 @@ def test_files_and_standard_input(bed):
     assert bed.sluice("deny", "add", "--file", file, *here).stdout == f"{bed.interface}: deny: 3 added\n"
     assert prefixes(bed) == ["192.0.2.0/24", "2001:db8::/32", "203.0.113.7"]
     exported = bed.sluice("deny", "export", *here).stdout
+    assert sorted(exported.splitlines()) == ["192.0.2.0/24", "2001:db8::/32", "203.0.113.7"]
     bed.sluice("deny", "flush", *here)
     bed.sluice("deny", "add", "198.51.100.1", "--file", "-", *here, input=exported)
     assert prefixes(bed) == ["192.0.2.0/24", "198.51.100.1", "2001:db8::/32", "203.0.113.7"]

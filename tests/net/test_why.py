@@ -62,6 +62,7 @@ def test_why_of_bans_and_rules(bed):
     found = why(bed, "fd07::2")
     assert (found["reason"], found["rule"]) == ("banned", None)
     assert 200 < found["ban"].pop("expires_in") <= 301
+    assert abs(found["ban"].pop("until") - time.time() - 300) < 60
     assert found["ban"] == {"prefix": "fd07::/64", "by": "ids", "reason": "brute force", "offences": 1}
     assert re.search(r"^  ban +fd07::/64  ends in \d+s  ids: brute force, offence 1$", bed.sluice("why", "fd07::2", *here(bed)).stdout, re.M)
     found = why(bed, "10.7.0.2", "--to", "10.7.0.1:22")
