@@ -184,6 +184,11 @@ def test_bpftool_bans(bed):
     assert not bed.ping()
     assert bans(bed)["10.7.0.2"]["offences"] == 0 and "until" not in bans(bed)["10.7.0.2"]
     assert "\n  ban       10.7.0.2\n" in bed.sluice("why", "10.7.0.2", "--interface", bed.interface).stdout
+    # A text that is not UTF-8 is no reason to say nothing of the ban.
+    bpftool("map", "update", "pinned", bans_, "key", "4", "32", "0", "0", "10", "7", "0", "2", *zeros,
+            "value", *["0"] * 24, "255", *["0"] * 63)
+    assert bed.json("why", "10.7.0.2", "--interface", bed.interface)[0]["ban"] == {"prefix": "10.7.0.2", "by": "?", "reason": "", "offences": 0}
+    assert bans(bed)["10.7.0.2"]["by"] == "?"
     key = dump(bed, "bans")[0]["key"]
     assert (key["family"], key["prefixlen"], key["addr"][:4]) == (4, 32, [10, 7, 0, 2])
     bed.sluice("ban", "add", "192.0.2.0/24", "--interface", bed.interface)

@@ -106,7 +106,7 @@ static size_t in_force(void)
 /* Of the bans that have ended and are remembered. */
 static size_t past(struct edge_banned *ret)
 {
-	struct edge_banned_list list;
+	struct edge_banned_list list = {0};
 	uint32_t seconds = 0;
 
 	assert_int_equal(edge_bans_past(&edge, &list, &seconds, NULL), 0);
@@ -187,7 +187,7 @@ static void test_past(void **state)
 	struct ban_key by_hand = key_of("198.51.100.1");
 	struct edge_ban again = {.cidr = cidr("192.0.2.1"), .by = "again"};
 	struct edge_ban new = {.cidr = cidr("192.0.2.2")};
-	struct edge_banned found;
+	struct edge_banned found = {0};
 	struct edge_bans b;
 
 	(void)state;
