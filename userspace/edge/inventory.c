@@ -90,6 +90,13 @@ static int is_map(const struct dirent *e)
 	       strcmp(e->d_name, "program") != 0;
 }
 
+/* Readers hold no lock: what was there when the interface was opened may have been detached since. */
+static int gone(const char *name, const char *what, int code, struct error *err)
+{
+	return code == ENOENT ? error_set(err, ENOENT, "%s is not attached", name)
+			      : error_sys(err, code, "%s: %s", name, what);
+}
+
 int edge_map_sizes(const char *name, struct edge_map_size **ret, size_t *ret_n, struct error *err)
 {
 	struct edge_map_size *sizes;
@@ -102,17 +109,18 @@ int edge_map_sizes(const char *name, struct edge_map_size **ret, size_t *ret_n, 
 	edge_path(path, EDGE_DIR, name, NULL);
 	n = scandir(path, &found, is_map, alphasort);
 	if (n < 0)
-		return error_sys(err, errno, "%s", path);
+		return gone(name, "pinned maps", errno, err);
 	sizes = calloc((size_t)n + 1, sizeof(*sizes));
 	if (!sizes)
 		rc = error_sys(err, ENOMEM, "%s: maps", name);
 	for (int i = 0; i < n; i++) {
 		_cleanup_close_ int fd = rc == 0 ? edge_get(name, found[i]->d_name) : -1;
 
-		if (rc == 0)
+		if (rc == 0) {
 			rc = fd < 0 ? fd : measure(fd, &sizes[n_sizes++]);
-		if (rc < 0 && sizes)
-			error_sys(err, -rc, "%s: pinned map %s", name, found[i]->d_name);
+			if (rc < 0)
+				gone(name, found[i]->d_name, -rc, err);
+		}
 		free(found[i]);
 	}
 	free(found);
