@@ -3,6 +3,8 @@
 #ifndef BPF_ACL_BPF_H
 #define BPF_ACL_BPF_H
 
+#include <bpf/bpf_core_read.h>
+
 #include "bpf/clock.bpf.h"
 #include "bpf/maps.bpf.h"
 #include "bpf/parse.bpf.h"
@@ -93,10 +95,25 @@ __noinline int acl_shorter(const struct prefix6 *key, enum acl_list list, enum b
 	return walk.match ? walk.note : -1;
 }
 
-static __always_inline bool acl_match(const struct packet *p, enum acl_list list)
-{
-	const struct list_value *v = acl_find(list, &p->source6);
+/* Whether a trie is known to have no entry; a kernel that counts them otherwise is asked by a look-up. */
+struct lpm_trie {
+	size_t n_entries;
+} __attribute__((preserve_access_index));
 
+static __always_inline bool acl_empty(const void *map)
+{
+	const struct lpm_trie *trie = map;
+
+	return bpf_core_field_exists(trie->n_entries) && !trie->n_entries;
+}
+
+static __always_inline bool acl_match(const struct packet *p, enum acl_list list, const void *map)
+{
+	const struct list_value *v;
+
+	if (acl_empty(map))
+		return false;
+	v = acl_find(list, &p->source6);
 	if (!v)
 		return false;
 	return (!v->stage && !v->until) || acl_shorter(&p->source6, list, p->batch) >= 0;
@@ -104,12 +121,12 @@ static __always_inline bool acl_match(const struct packet *p, enum acl_list list
 
 static __always_inline bool acl_allowed(const struct packet *p)
 {
-	return p->family == 4 ? acl_match(p, ACL_ALLOW4) : acl_match(p, ACL_ALLOW6);
+	return p->family == 4 ? acl_match(p, ACL_ALLOW4, &allow4) : acl_match(p, ACL_ALLOW6, &allow6);
 }
 
 static __always_inline bool acl_denied(const struct packet *p)
 {
-	return p->family == 4 ? acl_match(p, ACL_DENY4) : acl_match(p, ACL_DENY6);
+	return p->family == 4 ? acl_match(p, ACL_DENY4, &deny4) : acl_match(p, ACL_DENY6, &deny6);
 }
 
 static __always_inline __u32 acl_note(const struct packet *p, enum acl_list list)
