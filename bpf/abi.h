@@ -9,6 +9,8 @@
 
 #include <linux/types.h>
 
+#include "bpf/feed_format.h"
+
 /* Keys of allow4, deny4 and allow6, deny6 (LPM_TRIE). A single address has the full prefix length. */
 struct prefix4 {
 	__u32 prefixlen;
@@ -532,6 +534,7 @@ struct event {
 struct feed_state {
 	__u32 slot
 		[2]; /* of feeds: which one counts, by the lowest bit of the policy's generation */
+	union feed_any format[]; /* nothing: feeds that another version has written are told by their types */
 };
 
 #define SET_NAME 32 /* with its NUL */

@@ -117,7 +117,9 @@ FEED_INLINE __u8 feed_depth4(__u64 feeds, const struct feed_header *h, __u32 dep
 /* The quick answer for a clean source: whether it needs to be looked for. Addresses are in host order. */
 FEED_INLINE bool feed_maybe4(__u64 feeds, const struct feed_header *h, __u32 addr)
 {
-	return h->bits4 && feed_test(feeds, h->bits4, addr >> 8);
+	return h->bits4 &&
+	       feed_test(feeds, h->bits4 + FEED_BITS4 / FEED_LINE_BITS, addr >> 11) &&
+	       feed_test(feeds, h->bits4, addr >> 8);
 }
 
 /* After feed_maybe4. */
@@ -183,16 +185,17 @@ FEED_INLINE __u32 feed_floor6(__u64 feeds, const struct feed_header *h, __u64 hi
 	return 16;
 }
 
-/* The quick answer; hi and lo are the halves of the address in host order. */
+/* The quick answer; hi is the first half of the address in host order. */
 FEED_INLINE bool feed_maybe6(__u64 feeds, const struct feed_header *h, __u64 hi)
 {
+	__u64 hash = feed_hash(feed_key6(32, hi, FEED_KEY_HINT), h->seed);
+
 	if (!h->bits6)
 		return false;
-	if (h->depths6 & FEED_FROM(4) && feed_hint6(feeds, h, feed_key6(32, hi, FEED_KEY_HINT)))
+	if (h->depths6 & 7)
 		return true;
-	if (h->depths6 & 8 && feed_hint6(feeds, h, feed_key6(24, hi, 0)))
-		return true;
-	return h->depths6 & 7;
+	return feed_test(feeds, h->bits6 + (h->bits6_mask + 1) / FEED_LINE_BITS,
+			 feed_bit(hash, (1U << (h->wide6 & 31)) - 1));
 }
 
 /* After feed_maybe6. */

@@ -3,10 +3,12 @@
  * The compiled feeds of an interface: 64-byte lines, written whole by user space (edge/feed.c), read by
  * bpf/feed.bpf.h. Line 0 is the header, which says where the regions begin:
  *
- *   bits4     IPv4: a bit for each /24 that an entry touches
+ *   bits4     IPv4: a bit for each /24 that an entry touches; behind them the same for each /21, an eighth of the memory, where
+ *             most clean sources end
  *   deeper4   IPv4: the same of entries of /25 to /32
  *   table16   IPv4: the set of each /16, of entries of /0 to /16
- *   bits6     IPv6: a hashed bit for each node, and hints: something deeper is below this /32, /48, /64
+ *   bits6     IPv6: a hashed bit for each node, and hints: something deeper is below this /32, /48, /64; behind them hashed bits
+ *             for each /32 that an entry of /25 or deeper touches
  *   exact     hash tables of IPv4's /24s and of its addresses, the most frequent entries of all
  *   nodes     a hash table of both families' other ranges
  *   rows      the set of each of 256 values, for nodes of many entries
@@ -38,6 +40,7 @@
 #define FEED_ROW_LINES	 (256 / FEED_LINE)
 #define FEED_SETS	 256	    /* 0: none */
 #define FEED_BITS4	 (1U << 24) /* of regions bits4 and deeper4 */
+#define FEED_WIDE4	 (1U << 21) /* behind bits4 */
 
 enum feed_table { FEED_EXACT24, FEED_EXACT32, FEED_NODES, FEED_TABLES };
 
@@ -56,7 +59,8 @@ struct feed_header {
 	__u32 table16;
 	__u32 rows;
 	__u32 lines;   /* of everything */
-	__u16 depths4; /* of nodes: bit n is depth 8 * n; bit 0 table16 */
+	__u8 depths4;  /* of nodes: bit n is depth 8 * n; bit 0 table16 */
+	__u8 wide6;    /* binary logarithm of the number of bits behind bits6 */
 	__u16 depths6;
 };
 

@@ -231,6 +231,24 @@ static void put_all(const struct feed_entries *e, uint64_t seed, const uint8_t *
 	}
 }
 
+/* The /32s that an entry of /25 to /32 touches begin with the prefix and end with this. */
+#define WIDE6_DEPTH 24
+
+static uint32_t wide6_last(const struct feed_entry *e)
+{
+	return e->len < 32 ? (1U << (32 - e->len)) - 1 : 0;
+}
+
+/* How many /32s the entries of a node of WIDE6_DEPTH touch, at most. */
+static size_t wide6_of(const struct node *node)
+{
+	size_t n = 0;
+
+	for (const struct feed_entry *i = node->begin; i < node->end; i++)
+		n += wide6_last(i) + 1;
+	return n;
+}
+
 struct counts {
 	struct sink sink;
 	bool any4;
@@ -238,6 +256,7 @@ struct counts {
 	size_t items[FEED_TABLES];
 	size_t rows;
 	size_t bits6;
+	size_t wide6;
 };
 
 static void count_item(struct sink *sink, enum feed_table table, uint64_t key,
@@ -277,6 +296,8 @@ static struct counts count(const struct feed_entries *e, struct feed_header *h)
 			continue;
 		}
 		h->depths6 |= depth;
+		c.wide6 += node.depth == WIDE6_DEPTH ? wide6_of(&node)
+						     : needs_hint(e, &node, 32);
 		c.bits6++;
 		for (size_t i = 0; i < N_HINTS; i++)
 			c.bits6 += needs_hint(e, &node, hint_depths[i]);
@@ -368,7 +389,7 @@ static void lay_out(const struct counts *c, struct feed_header *h)
 
 	if (c->any4) {
 		h->bits4 = at;
-		at += FEED_BITS4 / FEED_LINE_BITS;
+		at += (FEED_BITS4 + FEED_WIDE4) / FEED_LINE_BITS;
 	}
 	if (c->deeper4) {
 		h->deeper4 = at;
@@ -381,7 +402,8 @@ static void lay_out(const struct counts *c, struct feed_header *h)
 	if (c->bits6) {
 		h->bits6 = at;
 		h->bits6_mask = bits_for(c->bits6) - 1;
-		at += bits_for(c->bits6) / FEED_LINE_BITS;
+		h->wide6 = (uint8_t)__builtin_ctz(bits_for(c->wide6));
+		at += (bits_for(c->bits6) + bits_for(c->wide6)) / FEED_LINE_BITS;
 	}
 	for (int t = 0; t < FEED_TABLES; t++) {
 		h->table[t].first = at;
@@ -425,9 +447,11 @@ static void set_bit(union feed_any *region, uint32_t bit)
 	region[bit / FEED_LINE_BITS].bits[bit / 64 % 8] |= 1ULL << bit % 64;
 }
 
-static void set_bits4(union feed_any *region, const struct feed_entry *e)
+/* A bit for each network of so many bits that the entry touches. */
+static void set_bits4(union feed_any *region, const struct feed_entry *e, unsigned int bits)
 {
-	uint32_t at = (uint32_t)(e->hi >> 40), end = at + (e->len < 24 ? 1U << (24 - e->len) : 1);
+	uint32_t at = (uint32_t)(e->hi >> (64 - bits));
+	uint32_t end = at + (e->len < bits ? 1U << (bits - e->len) : 1);
 
 	while (at < end)
 		if (at % 64 == 0 && end - at >= 64) {
@@ -443,21 +467,43 @@ static void set_hash(const struct feed_header *h, union feed_any *memory, uint64
 	set_bit(memory + h->bits6, feed_bit(feed_hash(key, h->seed), h->bits6_mask));
 }
 
+/* The /32 of these first bits. */
+static void set_wide6(const struct feed_header *h, union feed_any *memory, uint64_t hi)
+{
+	uint64_t hash = feed_hash(feed_key6(32, hi, FEED_KEY_HINT), h->seed);
+
+	set_bit(memory + h->bits6 + (h->bits6_mask + 1) / FEED_LINE_BITS,
+		feed_bit(hash, (1U << h->wide6) - 1));
+}
+
+static void write_bits6(const struct feed_header *h, const struct feed_entries *e,
+			const struct node *node, union feed_any *memory)
+{
+	set_hash(h, memory, key_of(node, h->seed));
+	for (size_t i = 0; i < N_HINTS; i++)
+		if (needs_hint(e, node, hint_depths[i]))
+			set_hash(h, memory, hint_of(node->begin, hint_depths[i], h->seed));
+	if (needs_hint(e, node, 32))
+		set_wide6(h, memory, node->begin->hi);
+	for (const struct feed_entry *i = node->begin;
+	     node->depth == WIDE6_DEPTH && i < node->end; i++)
+		for (uint64_t n = 0; n <= wide6_last(i); n++)
+			set_wide6(h, memory, i->hi | n << 32);
+}
+
 /* The bits by which a look-up finds the node. */
 static void write_bits(const struct feed_header *h, const struct feed_entries *e,
 		       const struct node *node, union feed_any *memory)
 {
 	if (node->class >= CLASS_IP6) {
-		set_hash(h, memory, key_of(node, h->seed));
-		for (size_t i = 0; i < N_HINTS; i++)
-			if (needs_hint(e, node, hint_depths[i]))
-				set_hash(h, memory, hint_of(node->begin, hint_depths[i], h->seed));
+		write_bits6(h, e, node, memory);
 		return;
 	}
 	for (const struct feed_entry *i = node->begin; i < node->end; i++) {
-		set_bits4(memory + h->bits4, i);
+		set_bits4(memory + h->bits4, i, 24);
+		set_bits4(memory + h->bits4 + FEED_BITS4 / FEED_LINE_BITS, i, 21);
 		if (i->len > 24)
-			set_bits4(memory + h->deeper4, i);
+			set_bits4(memory + h->deeper4, i, 24);
 	}
 }
 

@@ -94,6 +94,19 @@ static void differences_are_named(void **state)
 	}
 }
 
+/* Of what a map of maps holds, which has no types of its own: an array without elements in another map says them. */
+static void empty_arrays_have_a_type(void **state)
+{
+	struct version none = plain, swapped = {.first = "b", .second = "a"};
+	char where[LAYOUT_WHERE];
+
+	(void)state;
+	none.n = 0;
+	assert_true(same(&none, &none, false, where));
+	assert_false(same(&none, &swapped, false, where));
+	assert_string_equal(where, "entry.pairs.a");
+}
+
 static void growth_is_one_way(void **state)
 {
 	struct version more = plain, wrong = plain;
@@ -127,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_is_same),
 		cmocka_unit_test(differences_are_named),
+		cmocka_unit_test(empty_arrays_have_a_type),
 		cmocka_unit_test(growth_is_one_way),
 		cmocka_unit_test(no_type_is_no_layout),
 	};
