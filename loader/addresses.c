@@ -11,7 +11,7 @@
 #include "conf/cidr.h"
 #include "edge/netset.h"
 
-static int append(struct addresses *a, const struct conf_cidr *cidr)
+static int append(struct conf_cidrs *a, const struct conf_cidr *cidr)
 {
 	/* Grows at powers of two. */
 	if ((a->n & (a->n - 1)) == 0) {
@@ -25,7 +25,7 @@ static int append(struct addresses *a, const struct conf_cidr *cidr)
 	return 0;
 }
 
-static int add(struct addresses *a, struct slice text, struct error *err)
+static int add(struct conf_cidrs *a, struct slice text, struct error *err)
 {
 	struct conf_cidr cidr;
 	const char *why = conf_cidr_parse(text, &cidr);
@@ -35,7 +35,7 @@ static int add(struct addresses *a, struct slice text, struct error *err)
 	return append(a, &cidr) < 0 ? error_sys(err, ENOMEM, "addresses") : 0;
 }
 
-static int add_entry(struct addresses *a, const struct feed_entry *entry)
+static int add_entry(struct conf_cidrs *a, const struct feed_entry *entry)
 {
 	struct conf_cidr cidr = {
 		.family = entry->family == 4 ? AF_INET : AF_INET6,
@@ -81,9 +81,9 @@ int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct 
 	return rc;
 }
 
-int addresses_read(const struct options *o, struct addresses *ret, struct error *err)
+int addresses_read(const struct options *o, struct conf_cidrs *ret, struct error *err)
 {
-	struct addresses a = {0};
+	struct conf_cidrs a = {0};
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < o->n_args; i++)
@@ -97,8 +97,8 @@ int addresses_read(const struct options *o, struct addresses *ret, struct error 
 	return rc;
 }
 
-void addresses_fini(struct addresses *a)
+void addresses_fini(struct conf_cidrs *a)
 {
 	free(a->items);
-	*a = (struct addresses){0};
+	*a = (struct conf_cidrs){0};
 }

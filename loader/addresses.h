@@ -6,14 +6,9 @@
 #include "base/slice.h"
 #include "loader/command.h"
 
-struct addresses {
-	struct conf_cidr *items;
-	size_t n;
-};
-
 /* -EINVAL: bad usage, one is not an address or none is given where the action wants some; else -errno. err has the place. */
-int addresses_read(const struct options *o, struct addresses *ret, struct error *err);
-void addresses_fini(struct addresses *a);
+int addresses_read(const struct options *o, struct conf_cidrs *ret, struct error *err);
+void addresses_fini(struct conf_cidrs *a);
 
 /* Call fn for every line of a file, "-": standard input, until it fails; err then begins with the place. */
 int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),

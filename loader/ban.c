@@ -22,9 +22,9 @@ struct verdicts {
 
 struct call {
 	struct visit visit;
-	struct verdicts verdicts;   /* ban add */
-	struct addresses addresses; /* the others */
-	struct edge_banned *added;  /* ban add: the verdicts' bans, of each interface */
+	struct verdicts verdicts;    /* ban add */
+	struct conf_cidrs addresses; /* the others */
+	struct edge_banned *added;   /* ban add: the verdicts' bans, of each interface */
 };
 
 static struct call *call_of(struct visit *v)
@@ -110,7 +110,7 @@ static int add(struct visit *v, struct edge_batch *b)
 
 static int del(struct visit *v, struct edge_batch *b)
 {
-	const struct addresses *a = &call_of(v)->addresses;
+	const struct conf_cidrs *a = &call_of(v)->addresses;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < a->n; i++)

@@ -21,6 +21,11 @@ enum status command_fail(const struct error *err)
 	return command_status(err);
 }
 
+void command_warn(const char *text)
+{
+	fprintf(stderr, "sluice: warning: %s\n", text);
+}
+
 const char *command_user(void)
 {
 	const char *name = getenv("SUDO_USER");

@@ -126,6 +126,9 @@ enum status cmd_check(const struct options *o);
 enum status command_status(const struct error *err);
 enum status command_fail(const struct error *err);
 
+/* "sluice: warning: ..." */
+void command_warn(const char *text);
+
 /* Who runs this: the user behind sudo, too. */
 const char *command_user(void);
 

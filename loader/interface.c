@@ -126,11 +126,6 @@ enum status cmd_detach(const struct options *o)
 	return finish(&v, rc);
 }
 
-static void print_warning(const char *text)
-{
-	fprintf(stderr, "sluice: warning: %s\n", text);
-}
-
 static void check_capacity(const struct edge *e, const struct config *cfg)
 {
 	uint32_t capacity = edge_bans_capacity(e);
@@ -159,9 +154,9 @@ enum status cmd_apply(const struct options *o)
 	v.json = o->json ? json_array() : NULL;
 	rc = command_open(o, &lock, &edges, &v.err);
 	if (rc == 0)
-		rc = edge_sysctl_check(&cfg->edge, false, print_warning, &v.err);
+		rc = edge_sysctl_check(&cfg->edge, false, command_warn, &v.err);
 	if (rc == 0)
-		rc = edge_apply(edges.items, edges.n, cfg, &feeds, &v.err);
+		rc = edge_apply(edges.items, edges.n, cfg, &feeds, command_warn, &v.err);
 	for (size_t i = 0; rc == 0 && i < edges.n; i++) {
 		check_capacity(&edges.items[i], cfg);
 		did(&v, edges.items[i].name, "applied");
@@ -361,7 +356,7 @@ static int attach(const struct options *o, const struct config *cfg, struct edge
 	*ret_lock = edge_lock(err);
 	if (*ret_lock < 0)
 		return *ret_lock;
-	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, print_warning, err);
+	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, command_warn, err);
 	return rc < 0 ? rc : edge_attach(a, n, cfg, &feeds, err);
 }
 
@@ -384,7 +379,7 @@ enum status cmd_attach(const struct options *o)
 			fprintf(stderr, "sluice: note: %s\n", a[i].note);
 		rc = show(a[i].name, &v);
 		if (rc < 0) /* it is attached all the same */
-			print_warning(v.err.text);
+			command_warn(v.err.text);
 		rc = 0;
 	}
 	return finish(&v, rc);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -11,6 +12,7 @@
 #include "conf/cidr.h"
 #include "edge/edge.h"
 #include "edge/lists.h"
+#include "edge/never.h"
 #include "loader/addresses.h"
 #include "loader/entry.h"
 #include "loader/visit.h"
@@ -18,8 +20,9 @@
 struct call {
 	struct visit visit;
 	enum edge_list list;
-	struct addresses addresses; /* of the arguments and of --file */
-	bool not_found;		    /* sluice deny test: an address is not on the list */
+	struct conf_cidrs addresses; /* of the arguments and of --file */
+	size_t *lifted;		     /* sluice never add: bans, of each interface */
+	bool not_found;		     /* sluice deny test: an address is not on the list */
 };
 
 static struct call *call_of(struct visit *v)
@@ -27,9 +30,25 @@ static struct call *call_of(struct visit *v)
 	return container_of(v, struct call, visit);
 }
 
+/* Who is never banned is so from now on. */
+static int lift(struct call *c, struct edge_batch *b)
+{
+	struct visit *v = &c->visit;
+	int rc;
+
+	if (!c->lifted)
+		c->lifted = calloc(v->edges.n, sizeof(*c->lifted));
+	if (!c->lifted)
+		return error_sys(&v->err, ENOMEM, "bans");
+	rc = edge_never_lift(b, &c->addresses, command_warn, &v->err);
+	if (rc >= 0)
+		c->lifted[b->edge - v->edges.items] = (size_t)rc;
+	return rc < 0 ? rc : 0;
+}
+
 static int add(struct visit *v, struct edge_batch *b)
 {
-	const struct call *c = call_of(v);
+	struct call *c = call_of(v);
 	struct edge_entry entry = {.origin = ORIGIN_OPERATOR, .until = entry_until(v->o)};
 	int rc = entry_make_note(v->o, b->edge, &entry.note, &v->err);
 
@@ -37,6 +56,8 @@ static int add(struct visit *v, struct edge_batch *b)
 		entry.cidr = c->addresses.items[i];
 		rc = edge_list_add(b, c->list, &entry, &v->err);
 	}
+	if (rc == 0 && c->list == EDGE_NEVER)
+		rc = lift(c, b);
 	return rc < 0 ? rc : (int)c->addresses.n;
 }
 
@@ -71,8 +92,23 @@ static void report(struct visit *v, const struct edge *e, const char *done, size
 		visit_report(v, e, done, n);
 }
 
+static void report_added(struct visit *v, const struct edge *e, const char *done, size_t n)
+{
+	const struct call *c = call_of(v);
+	size_t lifted = c->lifted ? c->lifted[e - v->edges.items] : 0;
+
+	report(v, e, done, n);
+	if (!c->lifted)
+		return;
+	if (v->json)
+		json_object_set_new(json_array_get(v->json, json_array_size(v->json) - 1),
+				    "bans_lifted", json_integer((json_int_t)lifted));
+	else if (lifted)
+		printf("%s: ban: %zu lifted\n", e->name, lifted);
+}
+
 static const struct visit_change changes[] = {
-	{"add", "added", add, report},
+	{"add", "added", add, report_added},
 	{"del", "removed", del, report},
 	{"flush", "removed", flush, report},
 	{0},
@@ -208,5 +244,6 @@ enum status cmd_list(const struct options *o)
 	enum status status = rc < 0 ? visit_refuse(&c.visit) : visit_run(&c.visit, changes, show);
 
 	addresses_fini(&c.addresses);
+	free(c.lifted);
 	return status == STATUS_DONE && c.not_found ? STATUS_NOT_FOUND : status;
 }

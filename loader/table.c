@@ -218,7 +218,7 @@ const struct command commands[] = {
 	{"allow", cmd_list, .actions = list_actions, .options = COMMON,
 	 .help = "The same for the allow list, which comes before everything else."},
 	{"never", cmd_list, .actions = list_actions, .options = COMMON,
-	 .help = "The same for the list of those who are never banned."},
+	 .help = "The same for the list of those who are never banned; add lifts their bans."},
 	{"ban", cmd_ban, .actions = ban_actions, .options = COMMON,
 	 .help = "Keep addresses and prefixes away for a while, longer each time."},
 	{"rule", cmd_rule, .actions = rule_actions, .options = COMMON,

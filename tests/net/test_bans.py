@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bans on a real interface: commands, programs that pipe, ends, refusals; killed ones leave old or new."""
 import json
+import signal
 import subprocess
 import time
 
@@ -76,6 +77,33 @@ def test_never(bed):
     assert not bed.ping() and not bed.ping("fd07::1")
     bed.sluice("ban", "flush", *here)
     assert bed.ping() and bed.ping("fd07::1") and dump(bed, "bans") == []
+
+
+def test_never_from_now_on(bed):
+    """Who is put on the never-ban list, by hand or by the file, is banned no more."""
+    bed.attach()
+    here = ("--interface", bed.interface)
+    bed.sluice("ban", "add", "10.7.0.2", "10.7.0.0/24", "fd07::/64", *here)
+    assert not bed.ping() and not bed.ping("fd07::1")
+    r = bed.sluice("never", "add", "10.7.0.0/16", "fd07::2", *here)
+    assert r.stdout == f"{bed.interface}: never: 2 added\n{bed.interface}: ban: 2 lifted\n"
+    assert r.stderr == (f"sluice: warning: {bed.interface}: the ban of fd07::/64 stays, and holds fd07::2, "
+                        "which is never to be banned\n")
+    assert bed.ping() and not bed.ping("fd07::1") and list(bans(bed)) == ["fd07::/64"]
+    assert bed.json("never", "add", "fd07::/64", *here) == [
+        {"interface": bed.interface, "list": "never", "added": 1, "bans_lifted": 1}]
+    assert bed.ping("fd07::1")
+    bed.sluice("never", "flush", *here)
+    bed.sluice("ban", "add", "10.7.0.2", "fd07::2", *here)
+    r = bed.sluice("apply", "-c", bed.config("  bans: {never: [10.7.0.2]}\n"), *here)
+    assert r.stderr == f"sluice: warning: {bed.interface}: 1 ban is lifted: bans.never names it\n"
+    assert bed.ping() and list(bans(bed)) == ["fd07::2"]
+    # A reload does the same.
+    log = daemon(bed, bed.config())
+    bed.config("  bans: {never: ['fd07::/64']}\n")
+    bed.processes[-1].send_signal(signal.SIGHUP)
+    until(lambda: bed.ping("fd07::1"), "the reload")
+    assert f"{bed.interface}: 1 ban is lifted: bans.never names it" in log.read_text()
 
 
 def test_shadow(bed):

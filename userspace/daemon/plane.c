@@ -16,6 +16,11 @@
 #include "edge/sysctl.h"
 #include "metrics/metrics.h"
 
+static void warn(const char *text)
+{
+	log_warn("packet plane: %s", text);
+}
+
 static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
 			  const struct edge_feeds *feeds, bool starting, struct error *err)
 {
@@ -32,7 +37,7 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 	if (rc == 0) {
 		rc = edge_status(&e, &status, err);
 		if (rc == 0 && status.attached)
-			rc = edge_apply(&e, 1, cfg, feeds, err);
+			rc = edge_apply(&e, 1, cfg, feeds, warn, err);
 		edge_close(&e);
 	}
 	if (rc == -ENOENT || (rc == 0 && !status.attached))
@@ -74,11 +79,6 @@ static void sync_one(const struct config *cfg, size_t i, const struct edge_feeds
 		log_warn("packet plane off: %s; serving without it", err.text);
 	else
 		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
-}
-
-static void warn(const char *text)
-{
-	log_warn("packet plane: %s", text);
 }
 
 void plane_sync(struct plane *p, const struct config *cfg, bool starting)

@@ -171,7 +171,7 @@ static int apply(const struct guard *g, const struct edge_attachment *a, const s
 	if (rc < 0)
 		return rc;
 	e.shared->asked = a->mode;
-	rc = edge_apply(&e, 1, cfg, feeds, err);
+	rc = edge_apply(&e, 1, cfg, feeds, NULL, err);
 	edge_close(&e);
 	return rc;
 }

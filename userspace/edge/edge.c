@@ -20,6 +20,7 @@
 #include "edge/feeds.h"
 #include "edge/limits.h"
 #include "edge/lists.h"
+#include "edge/never.h"
 #include "edge/pin.h"
 #include "edge/rules.h"
 #include "edge/sysctl.h"
@@ -210,7 +211,22 @@ static struct policy policy_of(const struct conf_edge *conf)
 	return p;
 }
 
-static int prepare(struct edge_batch *b, const struct config *cfg, struct error *err)
+static int lift_bans(struct edge_batch *b, const struct conf_edge *conf,
+		     void (*warn)(const char *text), struct error *err)
+{
+	int n = edge_never_lift(b, &conf->bans.never, warn, err);
+	char text[96];
+
+	if (n > 0 && warn) {
+		snprintf(text, sizeof(text), "%s: %d ban%s lifted: bans.never names %s",
+			 b->edge->name, n, n == 1 ? " is" : "s are", n == 1 ? "it" : "them");
+		warn(text);
+	}
+	return n < 0 ? n : 0;
+}
+
+static int prepare(struct edge_batch *b, const struct config *cfg, void (*warn)(const char *text),
+		   struct error *err)
 {
 	const struct conf_edge *conf = &cfg->edge;
 	const struct edge *e = b->edge;
@@ -223,6 +239,8 @@ static int prepare(struct edge_batch *b, const struct config *cfg, struct error 
 		rc = edge_list_follow_file(b, EDGE_DENY, &conf->deny, err);
 	if (rc == 0)
 		rc = edge_list_follow_file(b, EDGE_NEVER, &conf->bans.never, err);
+	if (rc == 0)
+		rc = lift_bans(b, conf, warn, err);
 	if (rc == 0)
 		rc = edge_tiers_follow_file(b, conf, err);
 	if (rc == 0)
@@ -244,7 +262,7 @@ static void abort_feeds(const struct edge *edges, size_t n, const struct edge_fe
 }
 
 int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
-	       const struct edge_feeds *feeds, struct error *err)
+	       const struct edge_feeds *feeds, void (*warn)(const char *text), struct error *err)
 {
 	_cleanup_free_ struct edge_batch *batches = calloc(n + 1, sizeof(*batches));
 	_cleanup_free_ struct edge_feeds_ready *ready = calloc(n + 1, sizeof(*ready));
@@ -254,7 +272,7 @@ int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		rc = edge_batch_begin(&batches[i], &edges[i], err);
 		if (rc == 0)
-			rc = prepare(&batches[i], cfg, err);
+			rc = prepare(&batches[i], cfg, warn, err);
 		if (rc == 0)
 			rc = edge_feeds_prepare(&edges[i], feeds, edges[i].shared->generation + 1,
 						&ready[i], err);

@@ -105,10 +105,11 @@ void edge_close(struct edge *e);
 /*
  * Make the entries of the file those of cfg, and ports and policy, too, on all of the interfaces or none; entries of the
  * operator stay. Every packet meets all of the old policy or all of the new one, feeds (the file's, by edge_feeds_load; NULL:
- * those that are there stay) included; on failure nothing has changed. Under the lock.
+ * those that are there stay) included; on failure nothing has changed. Bans of what bans.never names are lifted; warn (may be
+ * NULL) is told that, and of bans that are wider and stay. Under the lock.
  */
 int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
-	       const struct edge_feeds *feeds, struct error *err);
+	       const struct edge_feeds *feeds, void (*warn)(const char *text), struct error *err);
 
 struct edge_status {
 	bool attached; /* false: the interface is gone, or somebody detached the link */

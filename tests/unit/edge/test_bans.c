@@ -3,6 +3,7 @@
 #include "tests/unit/edge/maps.h"
 
 #include "edge/bans.h"
+#include "edge/never.h"
 #include "edge/sweep.h"
 
 static uint32_t now(void)
@@ -258,6 +259,49 @@ static void test_never(void **state)
 	assert_int_equal(ban("2001:db8::2"), 0);
 }
 
+static char warnings[512];
+
+static void warn(const char *text)
+{
+	snprintf(warnings + strlen(warnings), sizeof(warnings) - strlen(warnings), "%s\n", text);
+}
+
+static void test_lift(void **state)
+{
+	struct conf_cidr names[] = {cidr("2001:db8::1"), cidr("203.0.113.0/24"),
+				    cidr("192.0.2.128/25"), cidr("192.0.2.200")};
+	struct conf_cidrs never = {names, 4};
+	struct edge_batch b;
+
+	(void)state;
+	ban("192.0.2.0/24"); /* wider than two of them */
+	ban("203.0.113.7");
+	ban("203.0.113.0/24");
+	ban("2001:db8::2");
+	for (int commit = 0; commit < 2; commit++) {
+		warnings[0] = '\0';
+		assert_int_equal(edge_batch_begin(&b, &edge, NULL), 0);
+		assert_int_equal(edge_never_lift(&b, &never, warn, NULL), 2);
+		assert_string_equal(
+			warnings, "test0: the ban of 192.0.2.0/24 stays, and holds 192.0.2.128/25, "
+				  "which is never to be banned\n");
+		assert_int_equal(in_force(), 4);
+		if (commit)
+			edge_batch_commit(&b, false);
+		else
+			edge_batch_abort(&b);
+		assert_int_equal(in_force(), commit ? 2 : 4);
+	}
+	assert_false(is_there("203.0.113.7") || is_there("203.0.113.0/24"));
+	assert_true(is_there("192.0.2.0/24") && is_there("2001:db8::2"));
+	/* Nothing is left to lift, and nobody need be told. */
+	assert_int_equal(edge_batch_begin(&b, &edge, NULL), 0);
+	assert_int_equal(edge_never_lift(&b, &never, NULL, NULL), 0);
+	never.n = 0;
+	assert_int_equal(edge_never_lift(&b, &never, warn, NULL), 0);
+	edge_batch_abort(&b);
+}
+
 static void test_full(void **state)
 {
 	struct error err;
@@ -430,10 +474,10 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_ban_and_unban), TEST(test_escalation), TEST(test_past),
-		TEST(test_refused),	  TEST(test_never),	 TEST(test_full),
-		TEST(test_lengths),	  TEST(test_sweep),	 TEST(test_all_or_nothing),
-		TEST(test_killed),	  TEST(test_filter),
+		TEST(test_ban_and_unban),  TEST(test_escalation), TEST(test_past),
+		TEST(test_refused),	   TEST(test_never),	  TEST(test_lift),
+		TEST(test_full),	   TEST(test_lengths),	  TEST(test_sweep),
+		TEST(test_all_or_nothing), TEST(test_killed),	  TEST(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
