@@ -291,6 +291,19 @@ def test_metrics_of_packets(bed):
     assert f'sluice_interface_guarded{{interface="{bed.interface}"}} 1\n' in text
     assert f'sluice_packets_total{{interface="{bed.interface}",reason="denied",verdict="DROP"}} 1\n' in text
     assert f'sluice_packet_bytes_total{{interface="{bed.interface}",reason="denied",verdict="DROP"}} 98\n' in text
+    # In shadow mode the labels say what happens, not what would.
+    here = ("--interface", bed.interface)
+    for policy, passing in (("  bans: {mode: shadow}\n", {"banned"}), ("  mode: shadow\n", {"banned", "denied", "cookie_sent"})):
+        bed.sluice("apply", *here, "-c", bed.config(policy, name="other.yaml"))
+        text = get("/metrics")
+        stats = bed.json("stats", *here)[0]["reasons"]
+        for reason, verdict in (("banned", "DROP"), ("denied", "DROP"), ("cookie_sent", "TX"), ("passed", "PASS")):
+            want = "PASS" if reason in passing else verdict
+            for name in ("packets", "packet_bytes"):
+                assert f'sluice_{name}_total{{interface="{bed.interface}",reason="{reason}",verdict="{want}"}} ' in text, (policy, reason)
+            assert stats[reason]["verdict"] == want
+    bed.sluice("apply", *here, "-c", file)
+    assert 'reason="banned",verdict="DROP"' in get("/metrics")
     found = json.loads(get("/status"))["interfaces"]
     assert [(i["name"], i["guarded"], i["mode"]) for i in found] == [(bed.interface, True, "native")]
     bed.sluice("detach", "--interface", bed.interface)

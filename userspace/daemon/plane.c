@@ -260,7 +260,7 @@ static void put_counters(struct buf *out, const char *metric, const struct view 
 			buf_printf(out, "%s{", metric);
 			metrics_label(out, "interface", views[i].name);
 			buf_printf(out, ",reason=\"%s\",verdict=\"%s\"} %llu\n",
-				   edge_reasons[r].name, edge_reasons[r].verdict,
+				   edge_reasons[r].name, edge_verdict(r, &views[i].status.policy),
 				   *(const unsigned long long *)(counter + member));
 		}
 }

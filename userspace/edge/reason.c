@@ -12,6 +12,14 @@ const struct edge_reason edge_reasons[REASON_COUNT] = {
 #undef GUARD_REASON
 };
 
+const char *edge_verdict(int reason, const struct policy *policy)
+{
+	if (policy->mode == GUARD_SHADOW ||
+	    (policy->ban_mode == BAN_SHADOW && reason == REASON_BANNED))
+		return "PASS";
+	return edge_reasons[reason].verdict;
+}
+
 uint64_t edge_reasons_drop(void)
 {
 	uint64_t set = 0;

@@ -36,11 +36,26 @@ static void what_drops(void **state)
 	assert_int_equal(drop >> REASON_COUNT, 0);
 }
 
+static void what_happens(void **state)
+{
+	struct policy p = {.mode = GUARD_ENFORCE, .ban_mode = BAN_ENFORCE};
+
+	(void)state;
+	assert_string_equal(edge_verdict(REASON_BANNED, &p), "DROP");
+	p.ban_mode = BAN_SHADOW;
+	assert_string_equal(edge_verdict(REASON_BANNED, &p), "PASS");
+	assert_string_equal(edge_verdict(REASON_DENIED, &p), "DROP");
+	p = (struct policy){.mode = GUARD_SHADOW};
+	assert_string_equal(edge_verdict(REASON_DENIED, &p), "PASS");
+	assert_string_equal(edge_verdict(REASON_COOKIE_SENT, &p), "PASS");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_and_beginnings),
 		cmocka_unit_test(what_drops),
+		cmocka_unit_test(what_happens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
