@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluice top: rates by reason, the heaviest sources, lists that hit, what a packet costs. */
+#include "loader/top.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,7 +15,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "loader/top.h"
 
 static int take(const struct edge *e, struct sample *ret, struct error *err)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What sluice top shows, as text and as JSON. */
 #include "loader/top.h"
 
 #include <string.h>
