@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "bpf/feed_format.h"
 #include "edge/pin.h"
 
 static uint64_t memory_of(int fd)
@@ -28,7 +29,10 @@ static uint64_t memory_of(int fd)
 	return bytes;
 }
 
-/* Of the maps that are the values of this one. */
+/*
+ * Of the maps that are the values of this one, feeds: each slot's stand together. Until 6.8 the kernel waits with each answer
+ * until no packet is in flight, so none is asked for behind the first that is missing.
+ */
 static uint64_t memory_within(int fd, uint32_t entries)
 {
 	uint64_t bytes = 0;
@@ -37,8 +41,10 @@ static uint64_t memory_within(int fd, uint32_t entries)
 		_cleanup_close_ int inner = -1;
 		uint32_t id;
 
-		if (bpf_map_lookup_elem(fd, &key, &id) < 0)
+		if (bpf_map_lookup_elem(fd, &key, &id) < 0) {
+			key |= FEED_CHUNKS - 1;
 			continue;
+		}
 		inner = bpf_map_get_fd_by_id(id);
 		if (inner >= 0)
 			bytes += memory_of(inner);
