@@ -41,7 +41,7 @@ CPPFLAGS := -D_GNU_SOURCE -I. -Iuserspace -I$(BUILD)
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	  -Wvla -fno-common -fno-strict-aliasing -pthread $(SANFLAGS)
 LDFLAGS := -pthread $(SANFLAGS)
-LDLIBS := -lbpf -luring -lssl -lcrypto -lyaml -ljansson -lmaxminddb
+LDLIBS := -lxdp -lbpf -luring -lssl -lcrypto -lyaml -ljansson -lmaxminddb
 
 LOADER_LIBS := -lncursesw
 
@@ -175,7 +175,7 @@ unit-bins: $(UNIT_BINS)
 fuzz-bins: $(REPLAY_BINS)
 libfuzzer-bins: $(FUZZ_BINS)
 tsan-bins: all $(filter $(addprefix $(BUILD)/tests/unit/,metrics/% observe/%),$(UNIT_BINS))
-bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(BUILD)/tests/bpf/pass.bpf.o $(BUILD)/tests/bpf/dispatcher.bpf.o
+bpf-bins: $(BPF_TEST_BINS) $(VARIANTS:%=%/sluice) $(addprefix $(BUILD)/tests/bpf/,pass.bpf.o dispatcher.bpf.o second.bpf.o)
 $(BUILD)/bench/flood: $(call obj,bench/flood.c userspace/edge/frame.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -lbpf
 

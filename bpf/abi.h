@@ -84,7 +84,8 @@ struct state {
 	__u32 expires;	/* no entry ends before; seconds of CLOCK_MONOTONIC, 0: none has an end */
 	__u32 bans_due; /* no ban ends before or is to be forgotten; the same */
 	__u32 asked;	/* the mode that was asked for: 0 auto, 1 native, 2 generic; for people */
-	__u32 unused;
+	__u32 ifindex;	/* of a guard that libxdp's dispatcher runs: no link of ours knows */
+	__u64 netns;	/* the cookie of the network namespace that has the interface; the same */
 };
 
 /* ports: an array by port number, each with both generations' states (the half in use: state.generation & 1). */

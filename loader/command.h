@@ -26,6 +26,7 @@ struct options {
 	const char *file;
 	enum conf_xdp_mode mode;
 	bool mode_given;
+	bool share;
 	bool fix_sysctl;
 	bool json;
 	uint64_t ttl; /* nanoseconds; 0: for ever */
@@ -55,6 +56,7 @@ enum command_option {
 	OPTION_CONFIG,
 	OPTION_INTERFACE,
 	OPTION_MODE,
+	OPTION_SHARE,
 	OPTION_FIX_SYSCTL,
 	OPTION_JSON,
 	OPTION_TTL,

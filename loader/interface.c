@@ -235,6 +235,38 @@ static void print_device(const char *name)
 		       d.master_kind);
 }
 
+/* In the order in which packets meet them. */
+static void print_share(const struct edge_status *s)
+{
+	printf("  program     %" PRIu32 "\n", s->program_id);
+	if (!s->share.dispatcher) {
+		printf("  shared      by libxdp's dispatcher%s\n",
+		       s->attached ? ", in another network namespace" : "");
+		return;
+	}
+	printf("  shared      by libxdp's dispatcher, program %" PRIu32 ":", s->share.dispatcher);
+	for (size_t i = 0; i < s->share.n; i++)
+		printf("%s %s (priority %" PRIu32 ")", i ? "," : "", s->share.programs[i].name,
+		       s->share.programs[i].priority);
+	putchar('\n');
+}
+
+static json_t *json_share(const struct edge_status *s)
+{
+	json_t *programs;
+
+	if (!s->is_shared)
+		return json_null();
+	programs = json_array();
+	for (size_t i = 0; i < s->share.n; i++)
+		json_array_append_new(
+			programs, json_pack("{s:s, s:I, s:I}", "name", s->share.programs[i].name,
+					    "program_id", (json_int_t)s->share.programs[i].id,
+					    "priority", (json_int_t)s->share.programs[i].priority));
+	return json_pack("{s:I, s:o}", "dispatcher", (json_int_t)s->share.dispatcher, "programs",
+			 programs);
+}
+
 static void print_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
@@ -252,7 +284,10 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 		printf("%s: attached, %s mode (asked for: %s), since %s\n", e->name,
 		       mode_names[s->mode], asked_names[s->asked], since);
 	print_device(e->name);
-	printf("  program     %" PRIu32 " (link %" PRIu32 ")\n", s->program_id, s->link_id);
+	if (s->is_shared)
+		print_share(s);
+	else
+		printf("  program     %" PRIu32 " (link %" PRIu32 ")\n", s->program_id, s->link_id);
 	printf("  generation  %" PRIu32 "\n", s->generation);
 	printf("  lists       %zu allowed, %zu denied\n", count(e, EDGE_ALLOW),
 	       count(e, EDGE_DENY));
@@ -284,6 +319,7 @@ static json_t *json_status(const struct edge *e, const struct edge_status *s)
 			(json_int_t)edge_limit_rate(LIMIT_PACKETS, packets), "burst",
 			(json_int_t)edge_limit_burst(LIMIT_PACKETS, packets));
 	json_object_set_new(all, "cookies_per_cpu", json_integer((json_int_t)p->cookies.burst));
+	json_object_set_new(all, "shared", json_share(s));
 	json_object_set_new(all, "asked", json_string(asked_names[s->asked]));
 	limits_json(e, p, all);
 	return all;
@@ -321,7 +357,7 @@ enum status cmd_status(const struct options *o)
 	return finish(&v, command_each(o, show, &v, &v.err));
 }
 
-/* --interface and --mode, or what the file says. */
+/* --interface, --mode and --share, or what the file says. */
 static struct edge_attachment *what_to_attach(const struct options *o, const struct conf_edge *conf,
 					      size_t *ret_n)
 {
@@ -330,6 +366,7 @@ static struct edge_attachment *what_to_attach(const struct options *o, const str
 
 	for (size_t i = 0; a && i < n; i++) {
 		a[i].mode = o->mode_given || o->interface ? o->mode : conf->interfaces[i].mode;
+		a[i].share = o->share || (!o->interface && conf->interfaces[i].share);
 		if (o->interface)
 			snprintf(a[i].name, IF_NAMESIZE, "%s", o->interface);
 		else

@@ -106,6 +106,9 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 	[OPTION_MODE] = {"mode", 'm', "auto|native|generic", .parse = parse_mode,
 			 .help = "Where the program runs: in the driver (native), in the kernel's "
 				 "receive path (generic), or in the better one that works (auto)."},
+	[OPTION_SHARE] = {"share", 's', NULL, AT(share),
+			  .help = "Share the interface with other XDP programs by libxdp's "
+				  "dispatcher, which calls the guard first."},
 	[OPTION_FIX_SYSCTL] = {"fix-sysctl", 'f', NULL, AT(fix_sysctl),
 			       .help = "Set what the SYN gate needs of the kernel's settings, "
 				       "instead of only naming it."},
@@ -199,7 +202,7 @@ static const struct command_action rule_actions[] = {
 
 const struct command commands[] = {
 	{"attach", cmd_attach,
-	 .options = COMMON | OPTION(CONFIG) | OPTION(MODE) | OPTION(FIX_SYSCTL),
+	 .options = COMMON | OPTION(CONFIG) | OPTION(MODE) | OPTION(SHARE) | OPTION(FIX_SYSCTL),
 	 .required = OPTION(CONFIG),
 	 .help = "Attach the guard with FILE's policy to IF, or to all interfaces that FILE "
 		 "names."},

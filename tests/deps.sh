@@ -8,10 +8,10 @@ packages=
 for group in "$@"; do
 	case $group in
 	build) packages="$packages gcc libc6-dev linux-libc-dev liburing-dev libssl-dev libyaml-dev
-		libjansson-dev libncurses-dev libmaxminddb-dev clang llvm bpftool libbpf-dev" ;;
+		libjansson-dev libncurses-dev libmaxminddb-dev clang llvm bpftool libbpf-dev libxdp-dev" ;;
 	test) packages="$packages libcmocka-dev libmaxmind-db-writer-perl nginx-light curl python3-pytest python3-pytest-xdist python3-jwt
 		python3-cryptography python3-prometheus-client iproute2 iputils-ping ethtool hping3 strace procps
-		openssl clang-19 mandoc zsh tcpdump" ;;
+		openssl clang-19 mandoc zsh tcpdump xdp-tools" ;;
 	bench) packages="$packages wrk nginx-light haproxy python3-jwt python3-cryptography xdp-tools
 		iproute2 ethtool" ;;
 	run) packages="$packages python3 nginx-light curl iproute2 hping3 openssl procps" ;;

@@ -144,8 +144,9 @@ void page_sluice(FILE *to)
 	reasons(to);
 	fputs(".SH FILES\n"
 	      ".TP\n\\fI/sys/fs/bpf/sluice/INTERFACE/\\fR\n"
-	      "The maps, the program and the link, for \\fBbpftool\\fR(8) too: what is written "
-	      "there\n"
+	      "The maps, the program and, unless it is shared, the link, for \\fBbpftool\\fR(8) "
+	      "too: "
+	      "what is written there\n"
 	      "counts from the next packet. A dot in the interface\\(aqs name is written as a "
 	      "colon.\n"
 	      ".SH EXIT STATUS\n"

@@ -134,7 +134,7 @@ class Bed:
         for p in self.processes:
             p.terminate()
             p.wait(20)
-        run(BUILD / "sluice", "detach", "--interface", self.interface, check=False)
+        self.sluice("detach", "--interface", self.interface, check=False)
         for ns in (self.gateway, self.client):
             run("ip", "netns", "del", ns, check=False)
 

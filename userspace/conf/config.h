@@ -63,6 +63,7 @@ struct conf_rule {
 struct conf_interface {
 	struct slice name;
 	enum conf_xdp_mode mode;
+	bool share;
 };
 
 /* What limits count; in the order of bpf/abi.h's limit_class. */

@@ -22,6 +22,9 @@ static const struct conf_option interface_options[] = {
 	{"mode", CONF_ENUM, AT(struct conf_interface, mode), .fallback = "auto", .names = xdp_modes,
 	 .help = "Where the program runs: in the driver, in the kernel's receive path, or in the "
 		 "better one that works."},
+	{"share", CONF_BOOL, AT(struct conf_interface, share), .fallback = "false",
+	 .help = "Whether other XDP programs may be there, too, called after the guard by libxdp's "
+		 "dispatcher; counts from the next attach."},
 	{0},
 };
 static const struct conf_table interface_table = {interface_options, sizeof(struct conf_interface),

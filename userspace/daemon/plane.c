@@ -21,10 +21,11 @@ static void warn(const char *text)
 	log_warn("packet plane: %s", text);
 }
 
-static int sync_interface(const char *name, enum conf_xdp_mode mode, const struct config *cfg,
-			  const struct edge_feeds *feeds, bool starting, struct error *err)
+static int sync_interface(const char *name, const struct conf_interface *conf,
+			  const struct config *cfg, const struct edge_feeds *feeds, bool starting,
+			  struct error *err)
 {
-	struct edge_attachment a = {.mode = mode};
+	struct edge_attachment a = {.mode = conf->mode, .share = conf->share};
 	struct edge_status status = {0};
 	struct edge e;
 	int rc;
@@ -42,6 +43,10 @@ static int sync_interface(const char *name, enum conf_xdp_mode mode, const struc
 	}
 	if (rc == -ENOENT || (rc == 0 && !status.attached))
 		rc = edge_attach(&a, 1, cfg, feeds, err);
+	else if (rc == 0 && status.is_shared != conf->share)
+		log_info("packet plane: %s is %sshared, as when it was attached; 'share' counts "
+			 "from the next attach",
+			 name, status.is_shared ? "" : "not ");
 	if (rc == 0 && *a.note)
 		log_info("packet plane: %s", a.note);
 	return rc;
@@ -75,7 +80,7 @@ static void sync_one(const struct config *cfg, size_t i, const struct edge_feeds
 	char name[IF_NAMESIZE];
 
 	interface_name(cfg, i, name);
-	if (sync_interface(name, cfg->edge.interfaces[i].mode, cfg, feeds, starting, &err) < 0)
+	if (sync_interface(name, &cfg->edge.interfaces[i], cfg, feeds, starting, &err) < 0)
 		log_warn("packet plane off: %s; serving without it", err.text);
 	else
 		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));

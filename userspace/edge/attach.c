@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,65 +14,11 @@
 #include "bpf/guard.skel.h"
 #include "edge/device.h"
 #include "edge/edge.h"
+#include "edge/hook.h"
+#include "edge/load.h"
 #include "edge/migrate.h"
 #include "edge/pin.h"
-
-DEFINE_CLEANUP(struct guard *, guard__destroy)
-
-/* libbpf's last warning: it knows more than errno. */
-static _Thread_local char warning[256];
-
-static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN) {
-		vsnprintf(warning, sizeof(warning), fmt, ap);
-		warning[strcspn(warning, "\n")] = '\0';
-	}
-	return 0;
-}
-
-/* With the pinned maps of an attached interface, or with new ones as cfg wants them when name is NULL. */
-static int load(const char *name, const struct config *cfg, struct guard **ret, struct error *err)
-{
-	_cleanup_(guard__destroyp) struct guard *g = NULL;
-	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
-	uint64_t seed;
-	int rc;
-
-	warning[0] = '\0';
-	g = guard__open();
-	if (!g || getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) {
-		libbpf_set_print(before);
-		return error_sys(err, errno, "the packet program can't be opened");
-	}
-	g->rodata->bucket_seed = seed;
-	if (cfg)
-		bpf_map__set_max_entries(g->maps.bans, (uint32_t)cfg->edge.bans.capacity);
-	rc = name ? edge_reuse_maps(g->obj, name, err) : 0;
-	if (rc < 0) {
-		libbpf_set_print(before);
-		return rc;
-	}
-	rc = guard__load(g);
-	libbpf_set_print(before);
-	if (rc == -EPERM || rc == -EACCES) {
-		if (geteuid() != 0)
-			return error_set(
-				err, EPERM,
-				"loading packet programs needs root (CAP_BPF and CAP_NET_ADMIN)");
-		return error_set(err, EPERM,
-				 "this kernel refuses packet programs here (a container without "
-				 "CAP_BPF and CAP_NET_ADMIN?): %s",
-				 warning);
-	}
-	if (rc == -ENOSYS)
-		return error_set(err, ENOSYS, "this kernel has no bpf(2)");
-	if (rc < 0)
-		return error_sys(err, -rc, "the kernel does not take the packet program (%s)",
-				 warning);
-	*ret = take_ptr(g);
-	return 0;
-}
+#include "edge/share.h"
 
 /* The guard reads Ethernet headers; tunnels for instance have none. */
 static int check_ethernet(const struct device *d, struct error *err)
@@ -81,49 +27,90 @@ static int check_ethernet(const struct device *d, struct error *err)
 			   : error_set(err, EOPNOTSUPP, "%s is not an Ethernet interface", d->name);
 }
 
-static int check_foreign(const char *name, unsigned int ifindex, struct error *err)
+static int refuse_foreign(const char *name, uint32_t program_id, bool share, struct error *err)
 {
-	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(program_id);
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
-	_cleanup_close_ int fd = -1;
+	bool dispatcher;
+
+	if (fd >= 0)
+		bpf_obj_get_info_by_fd(fd, &info, &len);
+	dispatcher = strcmp(info.name, "xdp_dispatcher") == 0;
+	if (dispatcher && share)
+		return error_set(err, EBUSY,
+				 "%s has a dispatcher (program %u) of another version of libxdp, "
+				 "or one whose pins are not in this mount namespace: "
+				 "'xdp-loader status %s' where it was attached",
+				 name, program_id, name);
+	if (dispatcher)
+		return error_set(
+			err, EBUSY,
+			"%s is shared by libxdp's dispatcher (program %u): 'share: true' in "
+			"edge.interfaces, or --share, attaches beside its programs; or "
+			"detach those first, 'xdp-loader unload %s --all'",
+			name, program_id, name);
+	return error_set(err, EBUSY,
+			 "%s has an XDP program of somebody else (id %u, '%s')%s: detach it first, "
+			 "'ip link set dev %s xdp off' for instance",
+			 name, program_id, info.name, share ? ", which does not share" : "", name);
+}
+
+/* What is there that is not the guard's; share: beside whom it would be. */
+static int check_foreign(const struct edge_attachment *a, unsigned int ifindex, struct error *err)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	static const char *const names[] = {"auto", "native", "generic"};
+	struct share there = {.dispatcher = 0};
 
 	if (bpf_xdp_query((int)ifindex, 0, &query) < 0 || query.attach_mode == XDP_ATTACHED_NONE)
 		return 0;
-	fd = bpf_prog_get_fd_by_id(query.prog_id);
-	if (fd >= 0)
-		bpf_obj_get_info_by_fd(fd, &info, &len);
-	if (strcmp(info.name, "xdp_dispatcher") == 0)
-		return error_set(
-			err, EBUSY,
-			"%s is shared by libxdp's dispatcher (program %u), and sluice needs "
-			"it for itself: detach those programs first, 'xdp-loader unload %s "
-			"--all'",
-			name, query.prog_id, name);
-	return error_set(err, EBUSY,
-			 "%s has an XDP program of somebody else (id %u, '%s'): detach it first, "
-			 "'ip link set dev %s xdp off' for instance",
-			 name, query.prog_id, info.name, name);
+	if (a->share)
+		there = share_read(ifindex);
+	if (!there.dispatcher)
+		return refuse_foreign(a->name, query.prog_id, a->share, err);
+	if (a->mode != CONF_XDP_AUTO && a->mode != there.mode)
+		return error_set(err, EOPNOTSUPP,
+				 "%s is shared in %s mode by the programs that are there, so it "
+				 "can't be in %s mode",
+				 a->name, names[there.mode], names[a->mode]);
+	return 0;
 }
 
-static int link_create(int program, unsigned int ifindex, uint32_t flags)
+/* A link's descriptor, or 0 for a shared guard; -errno. mode: not auto. */
+static int hold(const struct edge_program *p, unsigned int ifindex, enum conf_xdp_mode mode)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
-	int fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = mode == CONF_XDP_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+	int fd;
 
+	if (p->shared)
+		return share_join(p->shared, ifindex, mode);
+	fd = bpf_link_create(edge_program_fd(p), (int)ifindex, BPF_XDP, &opts);
 	return fd < 0 ? -errno : fd;
 }
 
-/* The link's descriptor, in the best mode that was asked for. */
-static int attach_link(int program, const struct device *d, unsigned int ifindex,
-		       struct edge_attachment *a, struct error *err)
+/* The mode that those who share the interface have chosen, if any. */
+static enum conf_xdp_mode mode_to_try(const struct edge_attachment *a, unsigned int ifindex)
 {
+	struct share there = {.dispatcher = 0};
+
+	if (a->share)
+		there = share_read(ifindex);
+	return there.dispatcher ? there.mode : a->mode;
+}
+
+/* In the best mode that was asked for; as hold. */
+static int hold_best(const struct edge_program *p, const struct device *d, unsigned int ifindex,
+		     struct edge_attachment *a, struct error *err)
+{
+	enum conf_xdp_mode mode = mode_to_try(a, ifindex);
 	int native = 0, fd = -EOPNOTSUPP;
 
-	if (a->mode != CONF_XDP_GENERIC)
-		fd = native = link_create(program, ifindex, XDP_FLAGS_DRV_MODE);
-	if (fd < 0 && a->mode != CONF_XDP_NATIVE && fd != -EBUSY && fd != -EPERM)
-		fd = link_create(program, ifindex, XDP_FLAGS_SKB_MODE);
+	if (mode != CONF_XDP_GENERIC)
+		fd = native = hold(p, ifindex, CONF_XDP_NATIVE);
+	if (fd < 0 && mode != CONF_XDP_NATIVE && fd != -EBUSY && fd != -EPERM)
+		fd = hold(p, ifindex, CONF_XDP_GENERIC);
 	if (fd == -EBUSY || fd == -EEXIST)
 		return error_set(err, EBUSY, "%s has an XDP program of somebody else", a->name);
 	if (native < 0)
@@ -131,6 +118,8 @@ static int attach_link(int program, const struct device *d, unsigned int ifindex
 			       a->note);
 	if (fd >= 0)
 		return fd;
+	if (p->shared && *share_said())
+		return error_sys(err, -fd, "%s: attach (libxdp: %s)", a->name, share_said());
 	if (fd == native && fd != -EPERM && fd != -ENOMEM)
 		return error_set(err, EOPNOTSUPP, "%s", a->note);
 	return error_sys(err, -fd, "%s: attach", a->name);
@@ -162,8 +151,8 @@ static int pin_maps(const struct guard *g, const char *name, struct error *err)
 }
 
 /* Before anything is pinned. */
-static int apply(const struct guard *g, const struct edge_attachment *a, const struct config *cfg,
-		 const struct edge_feeds *feeds, struct error *err)
+static int apply(const struct guard *g, const struct edge_attachment *a, unsigned int ifindex,
+		 const struct config *cfg, const struct edge_feeds *feeds, struct error *err)
 {
 	struct edge e;
 	int rc = edge_open_object(a->name, g->obj, &e, err);
@@ -171,32 +160,38 @@ static int apply(const struct guard *g, const struct edge_attachment *a, const s
 	if (rc < 0)
 		return rc;
 	e.shared->asked = a->mode;
-	rc = edge_apply(&e, 1, cfg, feeds, NULL, err);
+	if (a->share) {
+		e.shared->ifindex = ifindex;
+		e.shared->netns = hook_netns();
+	}
+	rc = cfg ? edge_apply(&e, 1, cfg, feeds, NULL, err) : 0;
 	edge_close(&e);
 	return rc;
 }
 
-static int build(const struct guard *g, const struct device *d, struct edge_attachment *a,
+static int build(const struct edge_program *p, const struct device *d, struct edge_attachment *a,
 		 unsigned int ifindex, const struct config *cfg, const struct edge_feeds *feeds,
 		 struct error *err)
 {
-	_cleanup_close_ int link = -1;
 	const char *name = a->name;
 	char path[EDGE_PATH];
-	int rc = cfg ? apply(g, a, cfg, feeds, err) : 0;
+	int rc = apply(p->guard, a, ifindex, cfg, feeds, err);
+	int link;
 
 	if (rc < 0)
 		return rc;
 	edge_path(path, EDGE_DIR_NEW, name, NULL);
 	if (mkdir(path, 0700) < 0)
 		return error_sys(err, errno, "%s", path);
-	rc = pin_maps(g, name, err);
+	rc = pin_maps(p->guard, name, err);
 	if (rc < 0)
 		return rc;
-	link = attach_link(bpf_program__fd(g->progs.sluice_guard), d, ifindex, a, err);
-	if (link < 0)
+	link = hold_best(p, d, ifindex, a, err);
+	if (link < 0 || p->shared)
 		return link;
-	return pin(name, "link", link, err);
+	rc = pin(name, "link", link, err);
+	close(link);
+	return rc;
 }
 
 /* 0 when the interface is free of the guard; 1 when its pins are there, but it had gone meanwhile. */
@@ -221,11 +216,26 @@ static int check_free(const char *name, struct error *err)
 	return 1;
 }
 
+/* Nothing has been touched yet. */
+static int check(const struct edge_attachment *a, unsigned int ifindex, struct device *ret_device,
+		 struct error *err)
+{
+	int rc = device_read(a->name, ret_device, err);
+
+	if (rc == 0)
+		rc = check_ethernet(ret_device, err);
+	if (rc == 0 && a->share && share_check(err) < 0)
+		rc = error_prefix(err, "%s can't be shared", a->name);
+	if (rc == 0)
+		rc = check_foreign(a, ifindex, err);
+	return rc;
+}
+
 /* All of it but the name. */
 static int attach_aside(struct edge_attachment *a, const struct config *cfg,
 			const struct edge_feeds *feeds, struct error *err)
 {
-	_cleanup_(guard__destroyp) struct guard *g = NULL;
+	_cleanup_(edge_program_fini) struct edge_program p = {NULL, NULL};
 	const char *name = a->name;
 	unsigned int ifindex = if_nametoindex(name);
 	struct device d;
@@ -239,17 +249,13 @@ static int attach_aside(struct edge_attachment *a, const struct config *cfg,
 	if (rc < 0)
 		return rc;
 	returned = rc == 1;
-	rc = device_read(name, &d, err);
+	rc = check(a, ifindex, &d, err);
 	if (rc == 0)
-		rc = check_ethernet(&d, err);
-	if (rc == 0)
-		rc = check_foreign(name, ifindex, err);
-	if (rc == 0)
-		rc = load(returned ? name : NULL, cfg, &g, err);
+		rc = edge_program_load(returned ? name : NULL, cfg, a->share, &p, err);
 	if (rc == 0 && returned)
-		rc = edge_copy_maps(g->obj, name, err);
+		rc = edge_copy_maps(p.guard->obj, name, err);
 	if (rc >= 0)
-		rc = build(g, &d, a, ifindex, cfg, feeds, err);
+		rc = build(&p, &d, a, ifindex, cfg, feeds, err);
 	return rc;
 }
 
@@ -280,165 +286,68 @@ int edge_attach(struct edge_attachment *a, size_t n, const struct config *cfg,
 	return rc;
 }
 
-/* Programs of the same instructions have the same tag. */
-static int program_info(int fd, struct bpf_prog_info *ret)
-{
-	uint32_t len = sizeof(*ret);
-
-	memset(ret, 0, sizeof(*ret));
-	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
-}
-
-/* The link of an attached interface, and the program that it runs. */
-static int open_running(const char *name, int *ret_link, int *ret_program, struct error *err)
-{
-	_cleanup_close_ int link = edge_get(name, "link");
-	struct bpf_link_info info = {0};
-	uint32_t len = sizeof(info);
-	int program;
-
-	if (link == -ENOENT)
-		return error_set(err, ENOENT, "%s is not attached", name);
-	if (link < 0 || bpf_obj_get_info_by_fd(link, &info, &len) < 0)
-		return error_sys(err, link < 0 ? -link : errno, "%s: link", name);
-	if (info.xdp.ifindex == 0)
-		return error_set(err, ENODEV,
-				 "%s has gone: detach it, or attach it when it is back", name);
-	program = bpf_prog_get_fd_by_id(info.prog_id);
-	if (program < 0)
-		return error_sys(err, errno, "%s: program %u", name, info.prog_id);
-	*ret_link = take_fd(link);
-	*ret_program = program;
-	return 0;
-}
-
-struct upgrade {
-	struct guard *guard;
-	int link;
-	int old;
-	bool changes; /* it is not the same program already */
+/* Of one interface that is being detached. */
+struct leaver {
+	struct hook hook;
+	struct share_left left;
 };
 
-static int upgrade_program(const struct upgrade *u)
+static int open_leaver(struct leaver *l, const char *name, struct error *err)
 {
-	return bpf_program__fd(u->guard->progs.sluice_guard);
-}
-
-static int prepare_upgrade(struct upgrade *u, const char *name, struct error *err)
-{
-	struct bpf_prog_info old, new;
-	int rc = open_running(name, &u->link, &u->old, err);
-	int n;
-
-	if (rc == 0)
-		rc = load(name, NULL, &u->guard, err);
-	if (rc < 0)
-		return rc;
-	n = edge_copy_maps(u->guard->obj, name, err);
-	if (n < 0)
-		return n;
-	rc = program_info(u->old, &old);
-	if (rc == 0)
-		rc = program_info(upgrade_program(u), &new);
-	if (rc < 0)
-		return error_sys(err, -rc, "%s: program", name);
-	if (n == 0 && memcmp(old.tag, new.tag, sizeof(old.tag)) == 0)
-		return 0;
-	u->changes = true;
-	return edge_prepare(u->guard->obj, name, upgrade_program(u), err);
-}
-
-/* Only while the link runs the program that is to go. */
-static int switch_program(const struct upgrade *u, int from, int to)
-{
-	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE,
-		    .old_prog_fd = (uint32_t)from);
-
-	if (!u->changes)
-		return 0;
-	return bpf_link_update(u->link, to, &opts) < 0 ? -errno : 0;
-}
-
-static int switch_all(const struct upgrade *u, const char (*names)[IF_NAMESIZE], size_t n,
-		      struct error *err)
-{
-	size_t changing = 0, i;
-	int rc = 0;
-
-	for (i = 0; i < n; i++)
-		changing += u[i].changes;
-	if (changing > 1)
-		rc = edge_decide(err);
-	if (rc < 0)
-		return rc;
-	for (i = 0; i < n; i++) {
-		rc = switch_program(&u[i], u[i].old, upgrade_program(&u[i]));
-		if (rc < 0)
-			break;
-	}
-	if (rc < 0)
-		error_sys(err, -rc, "%s: link", names[i]);
-	while (rc < 0 && i-- > 0)
-		switch_program(&u[i], upgrade_program(&u[i]), u[i].old);
-	if (changing > 1)
-		edge_done();
-	return rc;
-}
-
-int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, struct error *err)
-{
-	_cleanup_free_ struct upgrade *u = calloc(n + 1, sizeof(*u));
-	int rc = u ? 0 : error_sys(err, ENOMEM, "upgrade");
-	size_t begun = 0;
-
-	while (rc == 0 && begun < n) {
-		u[begun].link = u[begun].old = -1;
-		rc = prepare_upgrade(&u[begun], names[begun], err);
-		begun++;
-	}
-	if (rc == 0)
-		rc = switch_all(u, names, n, err);
-	for (size_t i = 0; i < begun; i++) {
-		if (u[i].changes)
-			edge_finish(names[i]);
-		if (rc == 0 && ret_changed)
-			ret_changed[i] = u[i].changes;
-		guard__destroy(u[i].guard);
-		closep(&u[i].link);
-		closep(&u[i].old);
-	}
-	return rc;
-}
-
-static int set_aside(const char *name, struct error *err)
-{
-	int rc = edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
+	int rc = hook_open(EDGE_DIR, name, &l->hook);
 
 	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "%s is not attached", name);
-	return rc < 0 ? error_sys(err, -rc, "%s: pins", name) : 0;
+	return rc < 0 ? error_sys(err, -rc, "%s: pins", name)
+		      : hook_check_here(&l->hook, name, err);
+}
+
+/* A shared one leaves its dispatcher by this, which may fail; edge_remove does the rest. */
+static int set_aside(struct leaver *l, const char *name, struct error *err)
+{
+	int rc = edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
+
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: pins", name);
+	rc = hook_is_shared(&l->hook) ? hook_leave(&l->hook, &l->left) : 0;
+	if (rc < 0) {
+		edge_rename(name, EDGE_DIR_OLD, EDGE_DIR);
+		return error_sys(err, -rc, "%s: detach (libxdp: %s)", name, share_said());
+	}
+	return 0;
 }
 
 int edge_detach(const char (*names)[IF_NAMESIZE], size_t n, struct error *err)
 {
-	size_t marked = 0, aside = 0;
-	int rc = 0;
+	_cleanup_free_ struct leaver *l = calloc(n + 1, sizeof(*l));
+	size_t opened = 0, marked = 0, aside = 0;
+	int rc = l ? 0 : error_sys(err, ENOMEM, "detach");
 
+	for (; rc == 0 && opened < n; opened++) {
+		l[opened].hook = HOOK_NONE;
+		rc = open_leaver(&l[opened], names[opened], err);
+	}
 	for (; rc == 0 && n > 1 && marked < n; marked++)
 		rc = edge_mark(EDGE_DIR_GONE, names[marked], err);
 	if (rc == 0 && n > 1)
 		rc = edge_decide(err);
 	while (rc == 0 && aside < n) {
-		rc = set_aside(names[aside], err);
+		rc = set_aside(&l[aside], names[aside], err);
 		aside += rc == 0;
 	}
-	while (rc < 0 && aside > 0)
-		edge_rename(names[--aside], EDGE_DIR_OLD, EDGE_DIR);
+	while (rc < 0 && aside > 0) {
+		share_return(&l[--aside].left);
+		edge_rename(names[aside], EDGE_DIR_OLD, EDGE_DIR);
+	}
 	if (n > 1)
 		edge_done();
 	for (size_t i = 0; i < marked; i++)
 		edge_remove(EDGE_DIR_GONE, names[i]);
 	for (size_t i = 0; i < aside; i++)
 		edge_remove(EDGE_DIR_OLD, names[i]);
+	for (size_t i = 0; i < opened; i++) {
+		share_left_fini(&l[i].left);
+		hook_close(&l[i].hook);
+	}
 	return rc;
 }

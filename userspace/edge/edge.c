@@ -47,7 +47,7 @@ static int *map_of(struct edge *e, size_t i)
 
 static void start(struct edge *e, const char *name)
 {
-	*e = (struct edge){.link = -1};
+	*e = (struct edge){.hook = HOOK_NONE};
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	for (size_t i = 0; i < N_MAPS; i++)
 		*map_of(e, i) = -1;
@@ -61,8 +61,7 @@ void edge_close(struct edge *e)
 		munmap(e->in_use, sizeof(*e->in_use));
 	if (e->ban_filter_words)
 		munmap(e->ban_filter_words, BAN_FILTER_WORDS * sizeof(uint64_t));
-	if (e->link >= 0)
-		close(e->link);
+	hook_close(&e->hook);
 	for (size_t i = 0; i < N_MAPS; i++)
 		if (*map_of(e, i) >= 0)
 			close(*map_of(e, i));
@@ -110,31 +109,34 @@ int edge_open_object(const char *name, const struct bpf_object *obj, struct edge
 	return rc;
 }
 
-/* Whether another link has taken the place of the one that was opened, or none: readers hold no lock. */
+/* Whether another link, or program, has taken the place of the one that was opened, or none: readers hold no lock. */
 static bool has_moved(const struct edge *e)
 {
-	_cleanup_close_ int now = edge_get(e->name, "link");
-	struct bpf_link_info old = {0}, new = {0};
-	uint32_t len = sizeof(old);
+	struct hook now;
+	int rc = hook_open(EDGE_DIR, e->name, &now);
+	bool moved;
 
-	if (now < 0)
-		return now == -ENOENT;
-	return bpf_obj_get_info_by_fd(e->link, &old, &len) == 0 &&
-	       bpf_obj_get_info_by_fd(now, &new, &len) == 0 && old.id != new.id;
+	if (rc < 0)
+		return rc == -ENOENT;
+	moved = hook_id(&now) != hook_id(&e->hook);
+	hook_close(&now);
+	return moved;
 }
 
 static int open_pins(struct edge *e, const char *name, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;
 
+	int rc;
+
 	start(e, name);
-	e->link = edge_get(name, "link");
-	if (e->link == -ENOENT)
+	rc = hook_open(EDGE_DIR, name, &e->hook);
+	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "%s is not attached", name);
-	if (e->link == -EPERM || e->link == -EACCES)
+	if (rc == -EPERM || rc == -EACCES)
 		return error_set(err, EPERM, "the packet plane needs root");
-	if (e->link < 0)
-		return error_sys(err, -e->link, "%s: pinned link", name);
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: pinned link", name);
 	g = guard__open();
 	return g ? open_maps(e, g->obj, true, err)
 		 : error_sys(err, errno, "the packet program can't be opened");
@@ -148,7 +150,7 @@ int edge_open(const char *name, struct edge *ret, struct error *err)
 
 	do {
 		rc = open_pins(&e, name, err);
-		moved = e.link >= 0 && has_moved(&e);
+		moved = hook_id(&e.hook) && has_moved(&e);
 		if (rc < 0 || moved)
 			edge_close(&e);
 	} while (moved);
@@ -305,37 +307,49 @@ static uint64_t wall_of_boot(uint64_t boot)
 	return clock_wall() - (clock_read(CLOCK_BOOTTIME) - boot);
 }
 
-int edge_status(const struct edge *e, struct edge_status *ret, struct error *err)
+/* Native or generic; auto: it can't be seen from this network namespace. */
+static enum conf_xdp_mode mode_of(const struct edge *e, const struct edge_status *s)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	struct edge_status s = {.mode = CONF_XDP_AUTO, .generation = e->shared->generation};
-	struct bpf_link_info link = {0};
-	struct bpf_prog_info prog = {0};
-	uint32_t len = sizeof(link);
-	_cleanup_close_ int fd = -1;
 	char name[IF_NAMESIZE];
-	int rc;
 
-	if (bpf_obj_get_info_by_fd(e->link, &link, &len) < 0)
-		return error_sys(err, errno, "%s: link", e->name);
+	if (s->is_shared)
+		return s->share.mode;
+	if (!s->attached || !if_indextoname(s->ifindex, name) || strcmp(name, e->name) != 0 ||
+	    bpf_xdp_query((int)s->ifindex, 0, &query) < 0 || query.prog_id != s->program_id)
+		return CONF_XDP_AUTO;
+	return query.attach_mode == XDP_ATTACHED_DRV ? CONF_XDP_NATIVE : CONF_XDP_GENERIC;
+}
+
+int edge_status(const struct edge *e, struct edge_status *ret, struct error *err)
+{
+	struct edge_status s = {.generation = e->shared->generation};
+	struct bpf_prog_info prog = {0};
+	uint32_t len = sizeof(prog);
+	_cleanup_close_ int fd = -1;
+	struct hook_state hook;
+	int rc = hook_read(&e->hook, &hook);
+
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: link", e->name);
 	rc = edge_policy(e, &s.policy, err);
 	if (rc < 0)
 		return rc;
 	s.asked = (enum conf_xdp_mode)(e->shared->asked % 3);
-	s.link_id = link.id;
-	s.program_id = link.prog_id;
-	s.ifindex = link.xdp.ifindex;
+	s.link_id = hook.link_id;
+	s.program_id = hook.program_id;
+	s.ifindex = hook.ifindex;
 	s.attached = s.ifindex != 0;
-	fd = bpf_prog_get_fd_by_id(link.prog_id);
-	len = sizeof(prog);
+	s.is_shared = hook_is_shared(&e->hook);
+	if (s.is_shared && s.attached && !hook_is_elsewhere(&e->hook))
+		s.share = share_read(s.ifindex);
+	fd = bpf_prog_get_fd_by_id(s.program_id);
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &prog, &len) == 0) {
 		s.loaded_at = wall_of_boot(prog.load_time);
 		s.program_bytes = prog.jited_prog_len;
 		memcpy(s.program_tag, prog.tag, sizeof(s.program_tag));
 	}
-	if (s.attached && if_indextoname(s.ifindex, name) && strcmp(name, e->name) == 0 &&
-	    bpf_xdp_query((int)s.ifindex, 0, &query) == 0 && query.prog_id == s.program_id)
-		s.mode = query.attach_mode == XDP_ATTACHED_DRV ? CONF_XDP_NATIVE : CONF_XDP_GENERIC;
+	s.mode = mode_of(e, &s);
 	*ret = s;
 	return 0;
 }

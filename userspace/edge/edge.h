@@ -15,6 +15,7 @@
 #include "bpf/abi.h"
 #include "conf/config.h"
 #include "edge/device.h"
+#include "edge/hook.h"
 
 struct bpf_object;
 struct edge_feeds;
@@ -50,7 +51,7 @@ struct edge_feeds;
 /* One attached interface: descriptors of its pinned objects. */
 struct edge {
 	char name[IF_NAMESIZE];
-	int link;
+	struct hook hook;
 #define EDGE_MAP(map) int map;
 	EDGE_MAPS(EDGE_MAP)
 #undef EDGE_MAP
@@ -68,6 +69,7 @@ int edge_lock(struct error *err);
 struct edge_attachment {
 	char name[IF_NAMESIZE];
 	enum conf_xdp_mode mode; /* asked for */
+	bool share;		 /* by libxdp's dispatcher, beside other programs */
 	char note[DEVICE_TEXT];	 /* set by edge_attach: why auto became generic; "": it did not */
 };
 
@@ -77,21 +79,22 @@ struct edge_attachment {
  * happens at once: before it is pinned under its name nothing of it stays when the process dies. An interface that had
  * gone and is back gets the maps that are still pinned for it, lists of the operator's included. Errors, which
  * change nothing: -EEXIST already attached; -EBUSY a foreign XDP program; -ENODEV no such interface; -EOPNOTSUPP
- * the mode; -EPERM; -EPROTO pins of another layout.
+ * the mode, or sharing; -EPERM; -EPROTO pins of another layout.
  */
 int edge_attach(struct edge_attachment *a, size_t n, const struct config *cfg,
 		const struct edge_feeds *feeds, struct error *err);
 
 /*
  * Put this build's program in place of the attached ones, with their maps, all or none: one update of each link, so that
- * every packet meets one of the two. Under the lock. ret_changed (may be NULL) tells for each whether it was replaced
+ * every packet meets one of the two; a shared one joins the dispatcher before the old one leaves, so that for a moment packets
+ * meet both. Under the lock. ret_changed (may be NULL) tells for each whether it was replaced
  * (buckets begin full) or is the same program already. -ENOENT not attached, -ENODEV the interface has gone, -EPROTO maps of
  * another layout; errors change nothing. Maps whose values only grew are copied; what is counted or edited by others
  * between copy and update is lost.
  */
 int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, struct error *err);
 
-/* All or none, under the lock. -ENOENT: one is not attached. */
+/* All or none, under the lock. -ENOENT: one is not attached; -EXDEV: one is shared, in another network namespace. */
 int edge_detach(const char (*names)[IF_NAMESIZE], size_t n, struct error *err);
 
 /* Open the pins of an attached interface. -ENOENT: not attached; -EPROTO: of another layout. */
@@ -112,7 +115,7 @@ int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 	       const struct edge_feeds *feeds, void (*warn)(const char *text), struct error *err);
 
 struct edge_status {
-	bool attached; /* false: the interface is gone, or somebody detached the link */
+	bool attached; /* false: the interface is gone, or somebody took the guard off it */
 	enum conf_xdp_mode asked;
 	enum conf_xdp_mode
 		mode; /* obtained; CONF_XDP_AUTO: not visible from this network namespace */
@@ -120,7 +123,10 @@ struct edge_status {
 	uint32_t program_id;
 	uint8_t program_tag[8]; /* the same instructions, the same tag */
 	uint32_t program_bytes; /* of machine code */
-	uint32_t link_id;
+	uint32_t link_id;	/* 0: shared */
+	bool is_shared;
+	struct share
+		share; /* with whom; without a dispatcher when it has gone, or is not visible from here */
 	uint64_t loaded_at;  /* CLOCK_REALTIME ns */
 	uint32_t generation; /* how often the policy was applied */
 	struct policy policy;

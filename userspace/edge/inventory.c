@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "bpf/feed_format.h"
 #include "edge/pin.h"
+#include "edge/share.h"
 
 static uint64_t memory_of(int fd)
 {
@@ -174,7 +175,7 @@ const struct edge_feature *edge_features(void)
 		{"tcp_raw_gen_syncookie", "SYN cookies without a listener's lock",
 		 has_helper(BPF_FUNC_tcp_raw_gen_syncookie_ipv4)},
 		{"freplace", "libxdp's dispatcher, interfaces shared with other programs",
-		 libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_EXT, NULL) == 1},
+		 share_check(NULL) == 0},
 		{NULL, NULL, false},
 	};
 
@@ -185,16 +186,16 @@ const struct edge_feature *edge_features(void)
 int edge_run(const struct edge *e, struct edge_run *ret, struct error *err)
 {
 	_cleanup_close_ int fd = -1;
-	struct bpf_link_info link = {0};
 	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(link);
+	uint32_t len = sizeof(info);
+	struct hook_state hook;
+	int rc = hook_read(&e->hook, &hook);
 
-	if (bpf_obj_get_info_by_fd(e->link, &link, &len) < 0)
-		return error_sys(err, errno, "%s: link", e->name);
-	fd = bpf_prog_get_fd_by_id(link.prog_id);
-	len = sizeof(info);
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: link", e->name);
+	fd = bpf_prog_get_fd_by_id(hook.program_id);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return error_sys(err, errno, "%s: program %u", e->name, link.prog_id);
-	*ret = (struct edge_run){link.prog_id, info.run_cnt, info.run_time_ns};
+		return error_sys(err, errno, "%s: program %u", e->name, hook.program_id);
+	*ret = (struct edge_run){hook.program_id, info.run_cnt, info.run_time_ns};
 	return 0;
 }

@@ -30,7 +30,10 @@ struct edge_feature {
  */
 const struct edge_feature *edge_features(void);
 
-/* What the attached program has run; counted while somebody holds bpf_enable_stats(). */
+/*
+ * What the attached program has run; counted while somebody holds bpf_enable_stats(). The kernel counts a dispatcher with all of
+ * its programs, and nothing for one of them, a shared guard.
+ */
 struct edge_run {
 	uint32_t program_id;
 	uint64_t count; /* packets */

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "edge/batch.h"
 #include "edge/edge.h"
+#include "edge/hook.h"
 #include "edge/pin.h"
 
 #define BPFFS "/sys/fs/bpf"
@@ -69,16 +70,33 @@ static void end_batch(const char *name, bool policy)
 	edge_close(&e);
 }
 
+/* A shared guard of another network namespace: whoever comes there next ends it. */
+static bool is_elsewhere(enum edge_dir dir, const char *name)
+{
+	struct hook hook;
+	bool elsewhere;
+
+	if (hook_open(dir, name, &hook) < 0 && hook_open(EDGE_DIR, name, &hook) < 0)
+		return false;
+	elsewhere = hook_is_elsewhere(&hook);
+	hook_close(&hook);
+	return elsewhere;
+}
+
 /* What a killed command had decided is done; what it had only prepared goes. */
 static void end_left(enum edge_dir dir, const char *name, bool decided)
 {
+	bool batch = dir == EDGE_DIR_LISTS || dir == EDGE_DIR_POLICY;
+
+	if (!batch && is_elsewhere(dir, name))
+		return;
 	if (decided && dir == EDGE_DIR_NEW)
 		edge_put_if_live(name);
 	if (decided && dir == EDGE_DIR_GONE) {
 		edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
 		edge_remove(EDGE_DIR_OLD, name);
 	}
-	if (decided && (dir == EDGE_DIR_LISTS || dir == EDGE_DIR_POLICY))
+	if (decided && batch)
 		end_batch(name, dir == EDGE_DIR_POLICY);
 	if (dir == EDGE_DIR_UPGRADE) {
 		if (decided)

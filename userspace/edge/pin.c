@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "edge/edge.h"
+#include "edge/hook.h"
 
 DEFINE_CLEANUP(DIR *, closedir)
 DEFINE_CLEANUP(struct btf *, btf__free)
@@ -79,39 +80,28 @@ void edge_done(void)
 	rmdir(DECIDED);
 }
 
-/* Closing the last descriptor would do, but somebody else may hold one. */
-static void detach_link(const char *path)
+void edge_remove(enum edge_dir dir, const char *name)
 {
-	_cleanup_close_ int fd = bpf_obj_get(path);
-
-	if (fd >= 0)
-		bpf_link_detach(fd);
-}
-
-static void remove_dir(const char *path)
-{
-	_cleanup_(closedirp) DIR *dir = opendir(path);
+	_cleanup_(closedirp) DIR *d = NULL;
+	char path[EDGE_PATH];
 	char object[2 * EDGE_PATH];
+	struct hook hook;
 
-	if (!dir)
+	if (hook_open(dir, name, &hook) == 0) {
+		hook_detach(&hook);
+		hook_close(&hook);
+	}
+	edge_path(path, dir, name, NULL);
+	d = opendir(path);
+	if (!d)
 		return;
-	snprintf(object, sizeof(object), "%s/link", path);
-	detach_link(object);
-	for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+	for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(object, sizeof(object), "%s/%.*s", path, EDGE_PATH - 1, e->d_name);
 		unlink(object);
 	}
 	rmdir(path);
-}
-
-void edge_remove(enum edge_dir dir, const char *name)
-{
-	char path[EDGE_PATH];
-
-	edge_path(path, dir, name, NULL);
-	remove_dir(path);
 }
 
 int edge_rename(const char *name, enum edge_dir from, enum edge_dir to)
@@ -140,44 +130,71 @@ int edge_put(const char *name)
 
 void edge_put_if_live(const char *name)
 {
-	_cleanup_close_ int link = -1;
-	struct bpf_link_info info = {0};
-	uint32_t len = sizeof(info);
-	char path[EDGE_PATH];
+	struct hook_state state;
+	struct hook hook;
 
-	edge_path(path, EDGE_DIR_NEW, name, "link");
-	link = bpf_obj_get(path);
-	if (link >= 0 && bpf_obj_get_info_by_fd(link, &info, &len) == 0 && info.xdp.ifindex)
+	if (hook_open(EDGE_DIR_NEW, name, &hook) < 0)
+		return;
+	if (hook_read(&hook, &state) == 0 && state.ifindex)
 		edge_put(name);
+	hook_close(&hook);
+}
+
+/* What an upgrade changes: what runs, and the program to come. */
+struct change {
+	struct hook hook;
+	int program;
+};
+
+static bool open_change(const char *name, struct change *ret)
+{
+	int program = edge_get_in(EDGE_DIR_UPGRADE, name, "program");
+
+	if (program >= 0 && hook_open(EDGE_DIR, name, &ret->hook) == 0) {
+		ret->program = program;
+		return true;
+	}
+	closep(&program);
+	return false;
+}
+
+static void close_change(struct change *c)
+{
+	hook_close(&c->hook);
+	closep(&c->program);
+}
+
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.id;
 }
 
 void edge_switch(const char *name)
 {
-	_cleanup_close_ int link = edge_get(name, "link");
-	_cleanup_close_ int program = -1;
-	char path[EDGE_PATH];
+	struct change c;
 
-	edge_path(path, EDGE_DIR_UPGRADE, name, "program");
-	program = bpf_obj_get(path);
-	if (link >= 0 && program >= 0)
-		bpf_link_update(link, program, NULL);
+	if (!open_change(name, &c))
+		return;
+	if (!hook_is_shared(&c.hook))
+		bpf_link_update(c.hook.link, c.program, NULL);
+	else if (share_holds(c.hook.ifindex, program_id(c.program)))
+		hook_leave(&c.hook, NULL);
+	close_change(&c);
 }
 
-static bool runs(const char *name)
+static bool runs(const struct change *c)
 {
-	_cleanup_close_ int link = edge_get(name, "link");
-	_cleanup_close_ int program = -1;
-	struct bpf_link_info info = {0};
-	struct bpf_prog_info prog = {0};
-	uint32_t len = sizeof(info);
-	char path[EDGE_PATH];
+	uint32_t id = program_id(c->program);
+	struct hook_state state;
 
-	edge_path(path, EDGE_DIR_UPGRADE, name, "program");
-	program = bpf_obj_get(path);
-	if (link < 0 || program < 0 || bpf_obj_get_info_by_fd(link, &info, &len) < 0)
+	if (!id || hook_read(&c->hook, &state) < 0)
 		return false;
-	len = sizeof(prog);
-	return bpf_obj_get_info_by_fd(program, &prog, &len) == 0 && info.prog_id == prog.id;
+	if (hook_is_shared(&c->hook))
+		return !state.ifindex && share_holds(c->hook.ifindex, id);
+	return state.program_id == id;
 }
 
 static void put_in_place(const char *name, const char *object)
@@ -190,34 +207,52 @@ static void put_in_place(const char *name, const char *object)
 	rename(from, to);
 }
 
-void edge_finish(const char *name)
+static void put_all_in_place(const char *name)
 {
 	struct dirent **found;
 	char path[EDGE_PATH];
 	int n;
 
 	edge_path(path, EDGE_DIR_UPGRADE, name, NULL);
-	n = runs(name) ? scandir(path, &found, NULL, NULL) : -1;
+	n = scandir(path, &found, NULL, NULL);
 	for (int i = 0; i < n; i++) {
 		if (found[i]->d_name[0] != '.' && strcmp(found[i]->d_name, "program") != 0)
 			put_in_place(name, found[i]->d_name);
 		free(found[i]);
 	}
-	if (n >= 0) {
+	if (n >= 0)
 		free(found);
-		put_in_place(name, "program"); /* last: by it, runs() knows */
-	}
-	remove_dir(path);
+	put_in_place(name, "program"); /* last: by it, runs() knows */
 }
 
-int edge_get(const char *name, const char *object)
+void edge_finish(const char *name)
+{
+	struct change c;
+
+	if (open_change(name, &c)) {
+		if (runs(&c)) {
+			put_all_in_place(name);
+			if (hook_is_shared(&c.hook))
+				hook_detach(&c.hook);
+		}
+		close_change(&c);
+	}
+	edge_remove(EDGE_DIR_UPGRADE, name);
+}
+
+int edge_get_in(enum edge_dir dir, const char *name, const char *object)
 {
 	char path[EDGE_PATH];
 	int fd;
 
-	edge_path(path, EDGE_DIR, name, object);
+	edge_path(path, dir, name, object);
 	fd = bpf_obj_get(path);
 	return fd < 0 ? -errno : fd;
+}
+
+int edge_get(const char *name, const char *object)
+{
+	return edge_get_in(EDGE_DIR, name, object);
 }
 
 bool edge_same_types(const struct bpf_map_info *old, const struct bpf_object *obj,

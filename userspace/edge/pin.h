@@ -28,7 +28,7 @@ enum edge_dir {
 
 void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object);
 
-/* Remove a directory with its pins; a link that is pinned there is detached first. Missing: fine. */
+/* Remove a directory with its pins; what is pinned there is detached first. Missing: fine. */
 void edge_remove(enum edge_dir dir, const char *name);
 
 /* -ENOENT, or -errno. */
@@ -40,7 +40,7 @@ int edge_rename(const char *name, enum edge_dir from, enum edge_dir to);
  */
 int edge_put(const char *name);
 
-/* The same for what a killed command left there, when its link is attached. */
+/* The same for what a killed command left there, when it is attached. */
 void edge_put_if_live(const char *name);
 
 /*
@@ -56,16 +56,19 @@ void edge_done(void);
 /* Whether an entry of EDGE_ROOT is one of these directories, but not EDGE_DIR; the name is as it stands there. */
 bool edge_is_left(const char *entry, enum edge_dir *ret_dir, const char **ret_name);
 
-/* Let the link run the program that EDGE_DIR_UPGRADE holds. */
+/* Let the link run the program that EDGE_DIR_UPGRADE holds; a shared one runs already, and the old one leaves. */
 void edge_switch(const char *name);
 
 /*
- * End an upgrade: what EDGE_DIR_UPGRADE holds takes its place in EDGE_DIR when the link runs that program, and goes when it
- * does not. So also for one that was killed.
+ * End an upgrade: what EDGE_DIR_UPGRADE holds takes its place in EDGE_DIR when it is that program which runs, and goes when it
+ * is not. So also for one that was killed.
  */
 void edge_finish(const char *name);
 
 /* A pinned object's descriptor; close-on-exec. -errno. */
+int edge_get_in(enum edge_dir dir, const char *name, const char *object);
+
+/* The same of EDGE_DIR. */
 int edge_get(const char *name, const char *object);
 
 /*

@@ -324,6 +324,11 @@ static void test_edge(void **state)
 	    "dir/f:4:7: edge: interfaces[5].name: 'abcdefghijklmnop': an interface's name has 1 to "
 	    "15 bytes\n");
 	good(MINIMAL "edge: {interfaces: [{name: abcdefghijklmno}, {name: eth0.12}]}\n");
+	good(MINIMAL "edge: {interfaces: [{name: a, share: true}, {name: b}]}\n");
+	assert_true(cfg->edge.interfaces[0].share);
+	assert_false(cfg->edge.interfaces[1].share);
+	bad(MINIMAL "edge: {interfaces: [{name: a, share: 2}]}\n",
+	    "dir/f:4:38: edge.interfaces[0].share: '2' is neither true nor false\n");
 	good(MINIMAL "edge: {rate_limit: {rate: 5/s}, deny: [10.0.0.0/8, 2001:db8::1]}\n");
 	assert_int_equal(cfg->edge.limits.source.of[CONF_LIMIT_PACKETS].burst, 10);
 	assert_int_equal(cfg->edge.rate_limit.ipv6_prefix, 64);

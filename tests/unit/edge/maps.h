@@ -54,7 +54,7 @@ static inline int setup(void **state)
 
 	(void)state;
 	assert_non_null(g);
-	edge = (struct edge){.name = "test0", .link = -1};
+	edge = (struct edge){.name = "test0", .hook = HOOK_NONE};
 #define EDGE_MAP(map) edge.map = map_new(g->maps.map);
 	EDGE_MAPS(EDGE_MAP)
 #undef EDGE_MAP
