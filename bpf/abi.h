@@ -535,7 +535,8 @@ struct event {
 struct feed_state {
 	__u32 slot
 		[2]; /* of feeds: which one counts, by the lowest bit of the policy's generation */
-	union feed_any format[]; /* nothing: feeds that another version has written are told by their types */
+	union feed_any format
+		[]; /* nothing: feeds that another version has written are told by their types */
 };
 
 #define SET_NAME 32 /* with its NUL */

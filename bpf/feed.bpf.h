@@ -78,60 +78,50 @@ FEED_APART __u32 feed_node(__u64 feeds, __u64 key, __u64 hash, __u32 byte)
 	return 0;
 }
 
-/* The set of an address or a /24 as such. */
-FEED_INLINE __u8 feed_exact(__u64 feeds, const struct feed_header *h, const struct feed_region *r,
-			    __u64 key)
+/* Of the node of depth 16 or 24. */
+FEED_INLINE __u32 feed_node4(__u64 feeds, const struct feed_header *h, __u32 depth, __u32 addr)
 {
-	__u32 at = r->first + feed_home(feed_hash(key, h->seed), r->n);
-	__u32 addr = key >> 32;
+	__u64 key = feed_key4(depth, addr);
 
-	for (int probe = 0; probe < FEED_PROBES; probe++) {
+	return feed_node(feeds, key, feed_hash(key, h->seed), addr >> (24 - depth) & 255);
+}
+
+/* Of entries of /24 to /32. */
+FEED_INLINE __u32 feed_last4(__u64 feeds, const struct feed_header *h, __u32 addr)
+{
+	const struct feed_region *r = &h->table[FEED_LAST4];
+	__u32 at = r->first + feed_home(feed_hash(feed_key4(24, addr), h->seed), r->n);
+
+	for (int probe = 0; r->n && probe < FEED_PROBES; probe++) {
 		union feed_any *any = feed_at(feeds, at + probe);
 
 		if (!any)
 			return 0;
 		FEED_UNROLL
-		for (int i = 0; i < FEED_ADDRS; i++)
-			if (any->exact.addr[i] == addr && any->exact.set[i])
-				return any->exact.set[i];
-		if (!any->exact.more)
+		for (int i = 0; i < FEED_RANGES; i++)
+			if (addr - any->last4.first[i] <= any->last4.span[i])
+				return any->last4.set[i] ?: feed_node4(feeds, h, 24, addr);
+		if (!any->last4.more)
 			return 0;
 	}
 	return 0;
 }
 
-/* Entries of depth + 1 to depth + 8; depth is 16 or 24. */
-FEED_INLINE __u8 feed_depth4(__u64 feeds, const struct feed_header *h, __u32 depth, __u32 addr)
-{
-	const struct feed_region *r = &h->table[depth == 24 ? FEED_EXACT32 : FEED_EXACT24];
-	__u64 key = feed_key4(depth, addr);
-	__u8 set = 0;
-
-	if (r->n)
-		set = feed_exact(feeds, h, r, feed_key4(depth + 8, addr));
-	if (!set && h->depths4 >> depth / 8 & 1)
-		set = feed_node(feeds, key, feed_hash(key, h->seed), addr >> (24 - depth) & 255);
-	return set;
-}
-
 /* The quick answer for a clean source: whether it needs to be looked for. Addresses are in host order. */
 FEED_INLINE bool feed_maybe4(__u64 feeds, const struct feed_header *h, __u32 addr)
 {
-	return h->bits4 &&
-	       feed_test(feeds, h->bits4 + FEED_BITS4 / FEED_LINE_BITS, addr >> 11) &&
+	return h->bits4 && feed_test(feeds, h->bits4 + FEED_BITS4 / FEED_LINE_BITS, addr >> 11) &&
 	       feed_test(feeds, h->bits4, addr >> 8);
 }
 
 /* After feed_maybe4. */
 FEED_INLINE __u8 feed_find4(__u64 feeds, const struct feed_header *h, __u32 addr)
 {
-	__u8 set = 0;
+	__u8 set = feed_last4(feeds, h, addr);
 
-	if (h->deeper4 && feed_test(feeds, h->deeper4, addr >> 8))
-		set = feed_depth4(feeds, h, 24, addr);
-	if (!set)
-		set = feed_depth4(feeds, h, 16, addr);
-	if (!set && h->depths4 & 1)
+	if (!set && h->bits16 && feed_test(feeds, h->bits16, addr >> 16))
+		set = feed_node4(feeds, h, 16, addr);
+	if (!set && h->table16)
 		set = feed_byte(feeds, h->table16, addr >> 16);
 	return set;
 }

@@ -5,16 +5,17 @@
  *
  *   bits4     IPv4: a bit for each /24 that an entry touches; behind them the same for each /21, an eighth of the memory, where
  *             most clean sources end
- *   deeper4   IPv4: the same of entries of /25 to /32
+ *   bits16    IPv4: a bit for each /16 with entries of /17 to /23
  *   table16   IPv4: the set of each /16, of entries of /0 to /16
  *   bits6     IPv6: a hashed bit for each node, and hints: something deeper is below this /32, /48, /64; behind them hashed bits
  *             for each /32 that an entry of /25 or deeper touches
- *   exact     hash tables of IPv4's /24s and of its addresses, the most frequent entries of all
+ *   last4     a hash table of IPv4's /24s and what is deeper, most entries of all: ranges of addresses, in the line that the hash
+ *             of their /24 names
  *   nodes     a hash table of both families' other ranges
  *   rows      the set of each of 256 values, for nodes of many entries
  *
  * An entry of length L is a range of values of the byte that follows its node: the prefix of the greatest depth (a multiple
- * of 8 bits) below L, so that /25 to /31 are ranges of the /24's last byte. A node's ranges are in the line that the hash of
+ * of 8 bits) below L, so that /25 to /32 are ranges of the /24's last byte; so are IPv4's /24s themselves. A node's ranges are in the line that the hash of
  * its key names, most specific first, or, where a line was full, in those behind it. Smaller is faster: a table that
  * stays in the processor's cache answers in 20 ns, one that does not in 130.
  */
@@ -34,15 +35,15 @@
 
 #define FEED_LINE	 64 /* bytes */
 #define FEED_LINE_BITS	 (FEED_LINE * 8)
-#define FEED_ADDRS	 12 /* of an exact line */
+#define FEED_RANGES	 10 /* of a line of last4 */
 #define FEED_ITEMS	 5  /* of a line of nodes */
 #define FEED_PROBES	 8  /* lines that a node's ranges may be in */
 #define FEED_ROW_LINES	 (256 / FEED_LINE)
 #define FEED_SETS	 256	    /* 0: none */
-#define FEED_BITS4	 (1U << 24) /* of regions bits4 and deeper4 */
+#define FEED_BITS4	 (1U << 24) /* of region bits4 */
 #define FEED_WIDE4	 (1U << 21) /* behind bits4 */
 
-enum feed_table { FEED_EXACT24, FEED_EXACT32, FEED_NODES, FEED_TABLES };
+enum feed_table { FEED_LAST4, FEED_NODES, FEED_TABLES };
 
 struct feed_region {
 	__u32 first; /* line */
@@ -53,15 +54,14 @@ struct feed_header {
 	__u64 seed; /* random: nobody outside knows which keys share a line */
 	struct feed_region table[FEED_TABLES];
 	__u32 bits4; /* number of the first line; 0: there is none */
-	__u32 deeper4;
+	__u32 bits16;
 	__u32 bits6;
 	__u32 bits6_mask; /* number of bits, a power of two, less 1 */
 	__u32 table16;
 	__u32 rows;
 	__u32 lines;   /* of everything */
-	__u8 depths4;  /* of nodes: bit n is depth 8 * n; bit 0 table16 */
-	__u8 wide6;    /* binary logarithm of the number of bits behind bits6 */
-	__u16 depths6;
+	__u16 wide6;   /* binary logarithm of the number of bits behind bits6 */
+	__u16 depths6; /* of nodes: bit n is depth 8 * n */
 };
 
 enum feed_kind { FEED_NONE, FEED_RANGE, FEED_ROW };
@@ -79,15 +79,20 @@ struct feed_line {
 	__u32 more; /* what was looked for here may be in the next line */
 };
 
-struct feed_exact {
-	__u32 addr[FEED_ADDRS];
-	__u8 set[FEED_ADDRS]; /* 0: unused */
+/*
+ * Ranges of addresses of one /24 each, of the same one most specific first. One of all addresses and no set is a /24 of
+ * so many ranges that they have a row, which is in its node.
+ */
+struct feed_last4 {
+	__u32 first[FEED_RANGES];
+	__u8 span[FEED_RANGES]; /* last address less the first */
+	__u8 set[FEED_RANGES];	/* 0: unused, or a row */
 	__u32 more;
 };
 
 union feed_any {
 	struct feed_header header;
-	struct feed_exact exact;
+	struct feed_last4 last4;
 	struct feed_line line;
 	__u64 bits[FEED_LINE / 8];
 	__u8 bytes[FEED_LINE];

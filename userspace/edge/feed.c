@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 
 #define NODE_RANGES  8	/* of a node; more become a row */
-#define NODE_ENTRIES 32 /* with those of an exact table */
+#define LAST4_RANGES 16 /* of a /24; a row is another line to be read */
 #define BITS_A_KEY                                                                                 \
 	16 /* at least: one of 16 questions is answered wrongly with yes, and costs one more */
 #define MAX_ROWS    (1U << 24)
@@ -19,8 +19,7 @@ static const struct {
 	uint32_t room; /* of a line */
 	uint32_t mean; /* that is used of it */
 } tables[FEED_TABLES] = {
-	[FEED_EXACT24] = {FEED_ADDRS, 8},
-	[FEED_EXACT32] = {FEED_ADDRS, 8},
+	[FEED_LAST4] = {FEED_RANGES, 7},
 	[FEED_NODES] = {FEED_ITEMS, 3},
 };
 
@@ -28,6 +27,8 @@ static const struct {
 #define CLASS_TABLE16 0
 #define CLASS_IP4     1 /* and depth 16, 24 */
 #define CLASS_IP6     8 /* and depth 0, 8 ... */
+
+#define LAST4_DEPTH   24
 
 int feed_entries_add(struct feed_entries *e, const struct feed_entry *entry)
 {
@@ -46,6 +47,8 @@ int feed_entries_add(struct feed_entries *e, const struct feed_entry *entry)
 
 static unsigned int depth_of(const struct feed_entry *e)
 {
+	if (e->family == 4 && e->len == LAST4_DEPTH)
+		return LAST4_DEPTH;
 	return e->len ? (e->len - 1U) / 8 * 8 : 0;
 }
 
@@ -124,21 +127,14 @@ static bool node_next(const struct feed_entries *e, struct node *node)
 
 #define for_each_node(n, e) for (struct node n = {.end = (e)->items}; node_next(e, &(n));)
 
-/* Whether an entry is one of an exact table. */
-static bool is_exact(const struct feed_entry *e)
+static bool is_last4(const struct node *node)
 {
-	return e->family == 4 && (e->len == 24 || e->len == 32);
+	return node->class == CLASS_IP4 + LAST4_DEPTH / 8;
 }
 
 static bool is_row(const struct node *node)
 {
-	size_t n = (size_t)(node->end - node->begin), ranges = 0;
-
-	if (n <= NODE_RANGES || n > NODE_ENTRIES)
-		return n > NODE_RANGES;
-	for (const struct feed_entry *i = node->begin; i < node->end; i++)
-		ranges += !is_exact(i);
-	return ranges > NODE_RANGES;
+	return node->end - node->begin > (is_last4(node) ? LAST4_RANGES : NODE_RANGES);
 }
 
 static uint64_t key_of(const struct node *node, uint64_t seed)
@@ -194,11 +190,7 @@ static void put_entry(const struct node *node, const struct feed_entry *e, uint6
 	uint8_t last = (uint8_t)(first + (1U << (bits - e->len)) - 1);
 	struct feed_item item = {FEED_RANGE, first, last, number};
 
-	if (is_exact(e))
-		sink->put(sink, e->len == 24 ? FEED_EXACT24 : FEED_EXACT32,
-			  feed_key4(e->len, (uint32_t)(e->hi >> 32)), item);
-	else
-		sink->put(sink, FEED_NODES, key, item);
+	sink->put(sink, is_last4(node) ? FEED_LAST4 : FEED_NODES, key, item);
 }
 
 static struct feed_item row_item(uint32_t row)
@@ -211,6 +203,7 @@ static struct feed_item row_item(uint32_t row)
 static void put_all(const struct feed_entries *e, uint64_t seed, const uint8_t *numbers,
 		    struct sink *sink)
 {
+	const struct feed_item crowd = {FEED_RANGE, 0, 255, 0};
 	uint32_t row = 0;
 
 	for_each_node(node, e)
@@ -221,6 +214,8 @@ static void put_all(const struct feed_entries *e, uint64_t seed, const uint8_t *
 			continue;
 		if (is_row(&node)) {
 			sink->put(sink, FEED_NODES, key, row_item(row++));
+			if (is_last4(&node))
+				sink->put(sink, FEED_LAST4, key, crowd);
 			continue;
 		}
 		for (unsigned int len = node.depth + 9; len-- > node.depth;)
@@ -252,7 +247,8 @@ static size_t wide6_of(const struct node *node)
 struct counts {
 	struct sink sink;
 	bool any4;
-	bool deeper4;
+	bool any16; /* a node of depth 16 */
+	bool table16;
 	size_t items[FEED_TABLES];
 	size_t rows;
 	size_t bits6;
@@ -269,17 +265,6 @@ static void count_item(struct sink *sink, enum feed_table table, uint64_t key,
 	c->rows += item.kind == FEED_ROW;
 }
 
-/* Whether a look-up has to go to the tables for a node, other than the exact ones. */
-static bool has_ranges(const struct node *node)
-{
-	if (node->class == CLASS_TABLE16 || is_row(node))
-		return true;
-	for (const struct feed_entry *i = node->begin; i < node->end; i++)
-		if (!is_exact(i))
-			return true;
-	return false;
-}
-
 static struct counts count(const struct feed_entries *e, struct feed_header *h)
 {
 	struct counts c = {.sink.put = count_item};
@@ -291,13 +276,12 @@ static struct counts count(const struct feed_entries *e, struct feed_header *h)
 
 		if (node.class < CLASS_IP6) {
 			c.any4 = true;
-			c.deeper4 |= node.depth == 24;
-			h->depths4 |= has_ranges(&node) ? depth : 0;
+			c.any16 |= node.depth == 16;
+			c.table16 |= node.class == CLASS_TABLE16;
 			continue;
 		}
 		h->depths6 |= depth;
-		c.wide6 += node.depth == WIDE6_DEPTH ? wide6_of(&node)
-						     : needs_hint(e, &node, 32);
+		c.wide6 += node.depth == WIDE6_DEPTH ? wide6_of(&node) : needs_hint(e, &node, 32);
 		c.bits6++;
 		for (size_t i = 0; i < N_HINTS; i++)
 			c.bits6 += needs_hint(e, &node, hint_depths[i]);
@@ -391,11 +375,11 @@ static void lay_out(const struct counts *c, struct feed_header *h)
 		h->bits4 = at;
 		at += (FEED_BITS4 + FEED_WIDE4) / FEED_LINE_BITS;
 	}
-	if (c->deeper4) {
-		h->deeper4 = at;
-		at += FEED_BITS4 / FEED_LINE_BITS;
+	if (c->any16) {
+		h->bits16 = at;
+		at += 65536 / FEED_LINE_BITS;
 	}
-	if (h->depths4 & 1) {
+	if (c->table16) {
 		h->table16 = at;
 		at += 65536 / FEED_LINE;
 	}
@@ -485,8 +469,8 @@ static void write_bits6(const struct feed_header *h, const struct feed_entries *
 			set_hash(h, memory, hint_of(node->begin, hint_depths[i], h->seed));
 	if (needs_hint(e, node, 32))
 		set_wide6(h, memory, node->begin->hi);
-	for (const struct feed_entry *i = node->begin;
-	     node->depth == WIDE6_DEPTH && i < node->end; i++)
+	for (const struct feed_entry *i = node->begin; node->depth == WIDE6_DEPTH && i < node->end;
+	     i++)
 		for (uint64_t n = 0; n <= wide6_last(i); n++)
 			set_wide6(h, memory, i->hi | n << 32);
 }
@@ -502,8 +486,8 @@ static void write_bits(const struct feed_header *h, const struct feed_entries *e
 	for (const struct feed_entry *i = node->begin; i < node->end; i++) {
 		set_bits4(memory + h->bits4, i, 24);
 		set_bits4(memory + h->bits4 + FEED_BITS4 / FEED_LINE_BITS, i, 21);
-		if (i->len > 24)
-			set_bits4(memory + h->deeper4, i, 24);
+		if (node->depth == 16)
+			set_bits4(memory + h->bits16, i, 16);
 	}
 }
 
@@ -578,10 +562,11 @@ static void pour_one(const struct placed *p, uint32_t at, uint32_t slot, union f
 		for (uint32_t i = p->home; i < at; i++)
 			lines[i].line.more = 1;
 	} else {
-		lines[at].exact.addr[slot] = (uint32_t)(p->key >> 32);
-		lines[at].exact.set[slot] = p->item.set;
+		lines[at].last4.first[slot] = (uint32_t)(p->key >> 32) | p->item.first;
+		lines[at].last4.span[slot] = p->item.last - p->item.first;
+		lines[at].last4.set[slot] = p->item.set;
 		for (uint32_t i = p->home; i < at; i++)
-			lines[i].exact.more = 1;
+			lines[i].last4.more = 1;
 	}
 }
 
