@@ -133,9 +133,11 @@ static void check_capacity(const struct edge *e, const struct config *cfg)
 	if (capacity != cfg->edge.bans.capacity)
 		fprintf(stderr,
 			"sluice: warning: %s: there is room for %" PRIu32
-			" bans, as when it was attached; bans.capacity counts from the next "
-			"attach\n",
-			e->name, capacity);
+			" bans, as when it was attached; %s\n",
+			e->name, capacity,
+			capacity < cfg->edge.bans.capacity
+				? "'sluice upgrade -c FILE' makes it what bans.capacity says"
+				: "a smaller bans.capacity counts from the next attach");
 }
 
 enum status cmd_apply(const struct options *o)
@@ -167,15 +169,21 @@ enum status cmd_apply(const struct options *o)
 
 enum status cmd_upgrade(const struct options *o)
 {
-	struct visit v = {.json = o->json ? json_array() : NULL};
+	_cleanup_(config_freep) struct config *cfg = NULL;
 	_cleanup_free_ bool *changed = NULL;
 	_cleanup_close_ int lock = -1;
 	struct names d = {0};
-	int rc = begin(o, &v, &lock, &d);
+	struct visit v = {0};
+	int rc;
+
+	if (o->file && load(o->file, &cfg) < 0)
+		return STATUS_FAILED;
+	v.json = o->json ? json_array() : NULL;
+	rc = begin(o, &v, &lock, &d);
 
 	if (rc == 0) {
 		changed = calloc(d.n, sizeof(*changed));
-		rc = changed ? edge_upgrade(d.items, d.n, changed, &v.err)
+		rc = changed ? edge_upgrade(d.items, d.n, cfg, changed, &v.err)
 			     : error_sys(&v.err, ENOMEM, "interfaces");
 	}
 	for (size_t i = 0; rc == 0 && i < d.n; i++)

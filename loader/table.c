@@ -211,9 +211,9 @@ const struct command commands[] = {
 	{"apply", cmd_apply, .options = COMMON | OPTION(CONFIG), .required = OPTION(CONFIG),
 	 .help = "Put FILE's lists, ports and policy in place of those attached; what was added by "
 		 "hand stays."},
-	{"upgrade", cmd_upgrade, .options = COMMON,
+	{"upgrade", cmd_upgrade, .options = COMMON | OPTION(CONFIG),
 	 .help = "Put this build's program in place of the attached one; lists, policy and "
-		 "counters stay."},
+		 "counters stay. With FILE, room for as many bans as it says, when that is more."},
 	{"status", cmd_status, .options = COMMON,
 	 .help = "What is attached, how, since when, with what policy."},
 	{"deny", cmd_list, .actions = list_actions, .options = COMMON,

@@ -203,6 +203,30 @@ def test_full_refuses_and_keeps(bed):
     assert bed.ping()
 
 
+def test_room_for_more(bed):
+    """A larger bans.capacity counts from an upgrade with the file, or the start of the daemon; the bans stay."""
+    def capacity():
+        return bed.json("ban", "list", *here)[0]["capacity"]
+
+    here = ("--interface", bed.interface)
+    bed.attach("  bans: {capacity: 3}\n")
+    bed.sluice("ban", "add", "10.7.0.2", "192.0.2.1", "192.0.2.2", *here)
+    assert bed.sluice("upgrade", *here).stdout == f"{bed.interface}: unchanged\n" and capacity() == 3
+    larger = bed.config("  bans: {capacity: 5}\n")
+    r = bed.sluice("apply", *here, "-c", larger)
+    assert "room for 3 bans, as when it was attached; 'sluice upgrade -c FILE' makes it what bans.capacity says\n" in r.stderr
+    assert bed.sluice("upgrade", *here, "-c", larger).stdout == f"{bed.interface}: upgraded\n" and capacity() == 5
+    assert sorted(bans(bed)) == ["10.7.0.2", "192.0.2.1", "192.0.2.2"] and not bed.ping() and bed.ping("fd07::1")
+    bed.sluice("ban", "add", "192.0.2.3", "fd07::2", *here)
+    assert not bed.ping("fd07::1") and bed.sluice("ban", "add", "192.0.2.4", *here, check=False).returncode == 1
+    # It is not made again, and not smaller.
+    assert bed.sluice("upgrade", *here, "-c", larger).stdout == f"{bed.interface}: unchanged\n"
+    r = bed.sluice("upgrade", *here, "-c", bed.config("  bans: {capacity: 1}\n"))
+    assert r.stdout == f"{bed.interface}: unchanged\n" and capacity() == 5 and len(bans(bed)) == 5
+    daemon(bed, bed.config("  bans: {capacity: 7}\n"))
+    assert capacity() == 7 and len(bans(bed)) == 5 and not bed.ping()
+
+
 def test_bpftool_bans(bed):
     bed.attach()
     bans_, lengths = PINS / bed.interface / "bans", PINS / bed.interface / "lengths"

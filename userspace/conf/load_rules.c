@@ -91,7 +91,8 @@ static const struct conf_option ban_options[] = {
 	{"mode", CONF_ENUM, AT_BAN(mode), .fallback = "enforce", .names = ban_modes,
 	 .help = "Whether bans are enforced or, in shadow, only counted."},
 	{"capacity", CONF_UINT, AT_BAN(capacity), .fallback = "65536", .min = 1, .max = 4194304,
-	 .help = "How many bans there is room for, from the attach on; one more is refused."},
+	 .help = "How many bans there is room for; one more is refused. More count from sluiced's "
+		 "next start or 'sluice upgrade -c FILE' on, fewer from the next attach."},
 	{0},
 };
 

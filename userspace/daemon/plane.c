@@ -31,7 +31,7 @@ static int sync_interface(const char *name, const struct conf_interface *conf,
 	int rc;
 
 	snprintf(a.name, sizeof(a.name), "%s", name);
-	rc = starting ? edge_upgrade(&a.name, 1, NULL, err) : 0;
+	rc = starting ? edge_upgrade(&a.name, 1, cfg, NULL, err) : 0;
 	if (rc < 0 && rc != -ENOENT && rc != -ENODEV)
 		return rc;
 	rc = edge_open(name, &e, err);

@@ -89,10 +89,11 @@ int edge_attach(struct edge_attachment *a, size_t n, const struct config *cfg,
  * every packet meets one of the two; a shared one joins the dispatcher before the old one leaves, so that for a moment packets
  * meet both. Under the lock. ret_changed (may be NULL) tells for each whether it was replaced
  * (buckets begin full) or is the same program already. -ENOENT not attached, -ENODEV the interface has gone, -EPROTO maps of
- * another layout; errors change nothing. Maps whose values only grew are copied; what is counted or edited by others
- * between copy and update is lost.
+ * another layout; errors change nothing. Maps whose values only grew are copied, and so are the bans where cfg (NULL: as they
+ * are) has room for more; what is counted or edited by others between copy and update is lost.
  */
-int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, struct error *err);
+int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, const struct config *cfg,
+		 bool *ret_changed, struct error *err);
 
 /* All or none, under the lock. -ENOENT: one is not attached; -EXDEV: one is shared, in another network namespace. */
 int edge_detach(const char (*names)[IF_NAMESIZE], size_t n, struct error *err);

@@ -58,7 +58,7 @@ static int open_guard(const char *name, const struct config *cfg, struct guard *
 	g->rodata->bucket_seed = seed;
 	if (cfg)
 		bpf_map__set_max_entries(g->maps.bans, (uint32_t)cfg->edge.bans.capacity);
-	return name ? edge_reuse_maps(g->obj, name, err) : 0;
+	return name ? edge_reuse_maps(g->obj, name, cfg != NULL, err) : 0;
 }
 
 int edge_program_load(const char *name, const struct config *cfg, bool share,

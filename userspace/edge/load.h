@@ -18,8 +18,8 @@ struct edge_program {
 };
 
 /*
- * With the pinned maps of an attached interface, or with new ones as cfg wants them when name is NULL; share: as an extension
- * program. -EPERM; -EPROTO: maps of another layout; -errno.
+ * With the pinned maps of an attached interface, which cfg (NULL: nothing) may want larger, or with new ones as cfg wants them
+ * when name is NULL; share: as an extension program. -EPERM; -EPROTO: maps of another layout; -errno.
  */
 int edge_program_load(const char *name, const struct config *cfg, bool share,
 		      struct edge_program *ret, struct error *err);

@@ -47,7 +47,7 @@ static bool only_grew(const struct bpf_map_info *old, const struct bpf_object *o
 	return edge_same_types(old, obj, model, true, where);
 }
 
-int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err)
+int edge_reuse_maps(struct bpf_object *obj, const char *name, bool sized, struct error *err)
 {
 	struct bpf_map *map;
 
@@ -63,7 +63,8 @@ int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err)
 		fd = edge_get(name, bpf_map__name(map));
 		if (fd == -ENOENT)
 			continue;
-		if (fd >= 0 && edge_is_sized(map) && map_info(fd, &info) == 0)
+		if (fd >= 0 && edge_is_sized(map) && map_info(fd, &info) == 0 &&
+		    !(sized && info.max_entries < bpf_map__max_entries(map)))
 			bpf_map__set_max_entries(map, info.max_entries);
 		if (fd >= 0 && map_info(fd, &info) == 0 && only_grew(&info, obj, map) &&
 		    (info.value_size != bpf_map__value_size(map) ||

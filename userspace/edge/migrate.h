@@ -9,9 +9,10 @@
 
 /*
  * Before obj is loaded: give it the pinned maps of an interface. A map that is not pinned yet, or whose values only grew
- * (every member stays at its place), is made anew when obj is loaded. -EPROTO: of another layout.
+ * (every member stays at its place), is made anew when obj is loaded; sized: so is one that is smaller than obj wants it, and may
+ * be of any size. -EPROTO: of another layout.
  */
-int edge_reuse_maps(struct bpf_object *obj, const char *name, struct error *err);
+int edge_reuse_maps(struct bpf_object *obj, const char *name, bool sized, struct error *err);
 
 /* After: copy the entries into the maps that were made anew. How many maps those are. */
 int edge_copy_maps(struct bpf_object *obj, const char *name, struct error *err);

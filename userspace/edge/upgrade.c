@@ -62,14 +62,14 @@ static int join(const struct upgrade *u, const char *name, struct error *err)
 	return rc < 0 ? error_sys(err, -rc, "%s: upgrade (libxdp: %s)", name, share_said()) : 0;
 }
 
-static int prepare(struct upgrade *u, const char *name, struct error *err)
+static int prepare(struct upgrade *u, const char *name, const struct config *cfg, struct error *err)
 {
 	struct bpf_prog_info old, new;
 	int rc = open_running(u, name, err);
 	int n;
 
 	if (rc == 0)
-		rc = edge_program_load(name, NULL, hook_is_shared(&u->hook), &u->new, err);
+		rc = edge_program_load(name, cfg, hook_is_shared(&u->hook), &u->new, err);
 	if (rc < 0)
 		return rc;
 	n = edge_copy_maps(u->new.guard->obj, name, err);
@@ -142,7 +142,8 @@ static void end(struct upgrade *u, const char *name)
 	closep(&u->old);
 }
 
-int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, struct error *err)
+int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, const struct config *cfg,
+		 bool *ret_changed, struct error *err)
 {
 	_cleanup_free_ struct upgrade *u = calloc(n + 1, sizeof(*u));
 	int rc = u ? 0 : error_sys(err, ENOMEM, "upgrade");
@@ -151,7 +152,7 @@ int edge_upgrade(const char (*names)[IF_NAMESIZE], size_t n, bool *ret_changed, 
 	while (rc == 0 && begun < n) {
 		u[begun].hook = HOOK_NONE;
 		u[begun].old = -1;
-		rc = prepare(&u[begun], names[begun], err);
+		rc = prepare(&u[begun], names[begun], cfg, err);
 		begun++;
 	}
 	if (rc == 0)
