@@ -121,7 +121,8 @@ static __always_inline bool acl_match(const struct packet *p, enum acl_list list
 
 static __always_inline bool acl_allowed(const struct packet *p)
 {
-	return p->family == 4 ? acl_match(p, ACL_ALLOW4, &allow4) : acl_match(p, ACL_ALLOW6, &allow6);
+	return p->family == 4 ? acl_match(p, ACL_ALLOW4, &allow4)
+			      : acl_match(p, ACL_ALLOW6, &allow6);
 }
 
 static __always_inline bool acl_denied(const struct packet *p)
