@@ -5,6 +5,7 @@ each test sees that sharing is refused for that reason, and that nothing has cha
 """
 import ctypes
 import json
+import os
 import pathlib
 import re
 import signal
@@ -227,6 +228,12 @@ def test_two_interfaces_or_none(two, kernel):  # noqa: F811
     bed.sluice("detach", "--interface", bed.second, check=False)
 
 
+def programs_held(bed):
+    """Descriptors of packet programs that the daemon has open."""
+    pid = bed.processes[-1].pid  # of nsenter, which has become sluiced
+    return sum(os.readlink(f) == "anon_inode:bpf-prog" for f in pathlib.Path(f"/proc/{pid}/fd").iterdir())
+
+
 def test_daemon_follows_an_interface_that_comes_back(two, kernel):  # noqa: F811
     bed = two
     file = config(bed, "  deny: [192.0.2.1]\n")
@@ -249,6 +256,13 @@ def test_daemon_follows_an_interface_that_comes_back(two, kernel):  # noqa: F811
     entries = {e["prefix"]: e["origin"] for e in bed.json("deny", "list", *here)[0]["entries"]}
     assert entries == {"10.8.0.2": "operator", "192.0.2.1": "file"}
     assert old not in pinned(bed), "the dispatcher of the interface that has gone"
+    before = programs_held(bed)
+    for i in range(3):
+        seen = len(log.read_text())
+        file.write_text(file.read_text().replace(f"192.0.2.{i + 1}", f"192.0.2.{i + 2}"))
+        bed.processes[-1].send_signal(signal.SIGHUP)
+        until(lambda: f"{bed.second} follows" in log.read_text()[seen:], "the reload", 60)  # noqa: B023
+    assert programs_held(bed) == before, "leaked descriptors"
     file.write_text(file.read_text().replace(", share: true", ""))
     bed.processes[-1].send_signal(signal.SIGHUP)
     until(lambda: f"{bed.second} is shared, as when it was attached" in log.read_text(), "the note", 60)

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/if_link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -14,13 +16,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
+#include <xdp/prog_dispatcher.h>
 
 #include "base/cleanup.h"
 
-#define DISPATCHERS "/sys/fs/bpf/xdp" /* where libxdp pins, and its lock */
+#define TRIES 10
 
 DEFINE_CLEANUP(DIR *, closedir)
-DEFINE_CLEANUP(struct xdp_multiprog *, xdp_multiprog__close)
 DEFINE_CLEANUP(struct xdp_program *, xdp_program__close)
 
 static _Thread_local char said[256];
@@ -57,6 +59,70 @@ const char *share_said(void)
 	return said;
 }
 
+/* Where libxdp pins, and its lock. */
+static void path_of(char ret[PATH_MAX], uint32_t ifindex, uint32_t dispatcher, size_t place)
+{
+	const char *bpffs = secure_getenv(XDP_BPFFS_ENVVAR);
+	int at = snprintf(ret, PATH_MAX, "%s/xdp", bpffs ? bpffs : "/sys/fs/bpf");
+
+	if (ifindex && at < PATH_MAX)
+		snprintf(ret + at, (size_t)(PATH_MAX - at),
+			 "/dispatch-%" PRIu32 "-%" PRIu32 "/prog%zu-prog", ifindex, dispatcher,
+			 place);
+}
+
+static int program_info(int fd, struct bpf_prog_info *ret)
+{
+	uint32_t len = sizeof(*ret);
+
+	if (fd < 0)
+		return -EBADF;
+	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
+}
+
+/* What a program's only map says, when it is a dispatcher of the version that is known here. */
+static bool read_config(uint32_t program_id, struct xdp_dispatcher_config *ret)
+{
+	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(program_id);
+	struct bpf_map_info map = {0};
+	_cleanup_close_ int config = -1;
+	uint32_t len = sizeof(map);
+	uint32_t id = 0, key = 0;
+	struct bpf_prog_info info = {.nr_map_ids = 1, .map_ids = (uint64_t)(uintptr_t)&id};
+
+	if (program_info(fd, &info) < 0 || strcmp(info.name, "xdp_dispatcher") != 0 ||
+	    info.nr_map_ids != 1)
+		return false;
+	config = bpf_map_get_fd_by_id(id);
+	return config >= 0 && bpf_obj_get_info_by_fd(config, &map, &len) == 0 &&
+	       map.value_size == sizeof(*ret) && bpf_map_lookup_elem(config, &key, ret) == 0 &&
+	       ret->magic == XDP_DISPATCHER_MAGIC &&
+	       ret->dispatcher_version == XDP_DISPATCHER_VERSION &&
+	       ret->num_progs_enabled <= SHARE_MAX;
+}
+
+static bool read_programs(uint32_t ifindex, struct share *s)
+{
+	struct xdp_dispatcher_config config;
+
+	if (!read_config(s->dispatcher, &config))
+		return false;
+	for (; s->n < config.num_progs_enabled; s->n++) {
+		_cleanup_close_ int fd = -1;
+		struct bpf_prog_info info = {0};
+		char path[PATH_MAX];
+
+		path_of(path, ifindex, s->dispatcher, s->n);
+		fd = bpf_obj_get(path);
+		if (program_info(fd, &info) < 0)
+			return false;
+		memcpy(s->programs[s->n].name, info.name, sizeof(info.name));
+		s->programs[s->n].id = info.id;
+		s->programs[s->n].priority = config.run_prios[s->n];
+	}
+	return true;
+}
+
 static bool is_on(uint32_t ifindex, uint32_t program_id)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
@@ -64,57 +130,39 @@ static bool is_on(uint32_t ifindex, uint32_t program_id)
 	return bpf_xdp_query((int)ifindex, 0, &query) == 0 && query.prog_id == program_id;
 }
 
-/*
- * NULL: it has no program, or one that is no dispatcher which libxdp knows and has pinned. A dispatcher that somebody replaces
- * meanwhile has lost its pins, too: then there is another one.
- */
-static struct xdp_multiprog *get(uint32_t ifindex)
-{
-	libxdp_set_print(keep_of_libxdp);
-	for (int tries = 0; tries < 10; tries++) {
-		struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex((int)ifindex);
-		uint32_t id;
-
-		if (libxdp_get_error(mp))
-			return NULL;
-		if (!xdp_multiprog__is_legacy(mp))
-			return mp;
-		id = xdp_program__id(xdp_multiprog__main_prog(mp));
-		xdp_multiprog__close(mp);
-		if (is_on(ifindex, id))
-			return NULL;
-	}
-	return NULL;
-}
-
+/* By the pins and the dispatcher's map: libxdp of Debian 12 leaks descriptors when it is asked. */
 struct share share_read(uint32_t ifindex)
 {
-	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *mp = get(ifindex);
-	struct share s = {.dispatcher = 0};
+	/* One that somebody replaces meanwhile has lost its pins: then there is another one. */
+	for (int tries = 0; tries < TRIES; tries++) {
+		LIBBPF_OPTS(bpf_xdp_query_opts, query);
+		struct share s = {.dispatcher = 0};
 
-	if (!mp)
-		return s;
-	s.dispatcher = xdp_program__id(xdp_multiprog__main_prog(mp));
-	s.mode = xdp_multiprog__attach_mode(mp) == XDP_MODE_SKB ? CONF_XDP_GENERIC
-								: CONF_XDP_NATIVE;
-	for (struct xdp_program *p = xdp_multiprog__next_prog(NULL, mp); p && s.n < SHARE_MAX;
-	     p = xdp_multiprog__next_prog(p, mp)) {
-		snprintf(s.programs[s.n].name, sizeof(s.programs[s.n].name), "%s",
-			 xdp_program__name(p));
-		s.programs[s.n].id = xdp_program__id(p);
-		s.programs[s.n++].priority = xdp_program__run_prio(p);
+		if (bpf_xdp_query((int)ifindex, 0, &query) < 0 || !query.prog_id)
+			break;
+		s.dispatcher = query.prog_id;
+		s.mode = query.attach_mode == XDP_ATTACHED_SKB ? CONF_XDP_GENERIC : CONF_XDP_NATIVE;
+		if (read_programs(ifindex, &s))
+			return s;
+		if (is_on(ifindex, s.dispatcher))
+			break;
 	}
-	return s;
+	return (struct share){.dispatcher = 0};
+}
+
+static bool has(const struct share *s, uint32_t program_id)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->programs[i].id == program_id)
+			return true;
+	return false;
 }
 
 bool share_holds(uint32_t ifindex, uint32_t program_id)
 {
 	struct share s = share_read(ifindex);
 
-	for (size_t i = 0; i < s.n; i++)
-		if (s.programs[i].id == program_id)
-			return true;
-	return false;
+	return has(&s, program_id);
 }
 
 /* A program to be replaced, xdp_pass of libxdp's own object file, to be closed. Its descriptor, or -errno. */
@@ -248,6 +296,48 @@ int share_join(struct xdp_program *p, uint32_t ifindex, enum conf_xdp_mode mode)
 	return rc < 0 ? rc : 0;
 }
 
+static int leave(int program, uint32_t ifindex, enum conf_xdp_mode mode)
+{
+	struct xdp_program *p = xdp_program__from_fd(program);
+	int rc = (int)libxdp_get_error(p);
+
+	if (rc < 0)
+		return rc;
+	/* The mode is named: without, libxdp of Debian 12 asks for native where it can be. */
+	rc = xdp_program__detach(p, (int)ifindex, mode_of(mode), 0);
+	xdp_program__close(p);
+	return rc;
+}
+
+int share_leave(uint32_t ifindex, uint32_t program_id, struct share_left *ret_left)
+{
+	struct share s = share_read(ifindex);
+	_cleanup_close_ int program = -1;
+	struct xdp_multiprog *before = NULL;
+	libbpf_print_fn_t print;
+	int rc;
+
+	if (!has(&s, program_id))
+		return 0;
+	program = bpf_prog_get_fd_by_id(program_id);
+	if (program < 0)
+		return -errno;
+	print = begin();
+	if (ret_left)
+		before = xdp_multiprog__get_from_ifindex((int)ifindex);
+	if (ret_left && libxdp_get_error(before))
+		before = NULL;
+	rc = leave(program, ifindex, s.mode);
+	libbpf_set_print(print);
+	if (rc < 0) {
+		xdp_multiprog__close(before);
+		return share_holds(ifindex, program_id) ? rc : 0;
+	}
+	if (ret_left)
+		*ret_left = (struct share_left){before, ifindex, program_id};
+	return 0;
+}
+
 static struct xdp_program *find(const struct xdp_multiprog *mp, uint32_t program_id)
 {
 	struct xdp_program *p = xdp_multiprog__next_prog(NULL, mp);
@@ -255,26 +345,6 @@ static struct xdp_program *find(const struct xdp_multiprog *mp, uint32_t program
 	while (p && xdp_program__id(p) != program_id)
 		p = xdp_multiprog__next_prog(p, mp);
 	return p;
-}
-
-int share_leave(uint32_t ifindex, uint32_t program_id, struct share_left *ret_left)
-{
-	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *mp = get(ifindex);
-	struct xdp_program *p = mp ? find(mp, program_id) : NULL;
-	libbpf_print_fn_t before;
-	int rc;
-
-	if (!p)
-		return 0;
-	before = begin();
-	/* The mode is named: without, libxdp of Debian 12 asks for native where it can be. */
-	rc = xdp_program__detach(p, (int)ifindex, xdp_multiprog__attach_mode(mp), 0);
-	libbpf_set_print(before);
-	if (rc < 0)
-		return rc;
-	if (ret_left)
-		*ret_left = (struct share_left){take_ptr(mp), ifindex, program_id};
-	return 0;
 }
 
 int share_return(const struct share_left *left)
@@ -301,9 +371,8 @@ static bool is_pin_of(const char *path, uint32_t program_id)
 {
 	_cleanup_close_ int fd = strstr(path, "-prog") ? bpf_obj_get(path) : -1;
 	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
 
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.id == program_id;
+	return program_info(fd, &info) == 0 && info.id == program_id;
 }
 
 /* Whether a pin in the directory is the program's; or remove them all. */
@@ -313,7 +382,7 @@ static bool visit(const char *path, uint32_t program_id, bool remove)
 	bool found = false;
 
 	for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-		char pin[512];
+		char pin[2 * PATH_MAX];
 
 		snprintf(pin, sizeof(pin), "%s/%s", path, e->d_name);
 		if (e->d_name[0] == '.')
@@ -328,16 +397,20 @@ static bool visit(const char *path, uint32_t program_id, bool remove)
 
 void share_forget(uint32_t program_id)
 {
-	_cleanup_close_ int lock = open(DISPATCHERS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(closedirp) DIR *dir = lock < 0 ? NULL : opendir(DISPATCHERS);
+	_cleanup_(closedirp) DIR *dir = NULL;
+	_cleanup_close_ int lock = -1;
+	char root[PATH_MAX];
 
+	path_of(root, 0, 0, 0);
+	lock = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = lock < 0 ? NULL : opendir(root);
 	if (!dir || flock(lock, LOCK_EX) < 0)
 		return;
 	for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
 		uint32_t ifindex, dispatcher;
-		char path[sizeof(DISPATCHERS) + sizeof(e->d_name)];
+		char path[PATH_MAX + sizeof(e->d_name)];
 
-		snprintf(path, sizeof(path), "%s/%s", DISPATCHERS, e->d_name);
+		snprintf(path, sizeof(path), "%s/%s", root, e->d_name);
 		if (sscanf(e->d_name, "dispatch-%" SCNu32 "-%" SCNu32, &ifindex, &dispatcher) !=
 			    2 ||
 		    is_on(ifindex, dispatcher) || !visit(path, program_id, false))

@@ -27,7 +27,7 @@ struct share {
 	enum conf_xdp_mode mode;
 	size_t n;
 	struct {
-		char name[32];
+		char name[16];
 		uint32_t id;
 		uint32_t priority;
 	} programs[SHARE_MAX]; /* in the order in which packets meet them */
@@ -58,7 +58,10 @@ struct share_left {
 	uint32_t program_id;
 };
 
-/* Take a program out; one that is not there is fine. ret_left (may be NULL): for share_return, and to be freed. */
+/*
+ * Take a program out; one that is not there is fine. ret_left: for share_return, and to be freed; NULL where nothing will be
+ * taken back, since libxdp of Debian 12 leaks descriptors by it.
+ */
 int share_leave(uint32_t ifindex, uint32_t program_id, struct share_left *ret_left);
 int share_return(const struct share_left *left);
 void share_left_fini(struct share_left *left);

@@ -34,7 +34,7 @@ struct upgrade {
 /* What holds the guard of an attached interface, and the program that it runs. */
 static int open_running(struct upgrade *u, const char *name, struct error *err)
 {
-	struct hook_state state;
+	struct hook_state state = {.ifindex = 0};
 	int rc = hook_open(EDGE_DIR, name, &u->hook);
 
 	if (rc == -ENOENT)
@@ -87,12 +87,12 @@ static int prepare(struct upgrade *u, const char *name, const struct config *cfg
 	return rc == 0 && hook_is_shared(&u->hook) ? join(u, name, err) : rc;
 }
 
-static int switch_program(struct upgrade *u)
+static int switch_program(struct upgrade *u, bool may_return)
 {
 	if (!u->changes)
 		return 0;
 	if (hook_is_shared(&u->hook))
-		return hook_leave(&u->hook, &u->left);
+		return hook_leave(&u->hook, may_return ? &u->left : NULL);
 	return hook_update(&u->hook, u->old, edge_program_fd(&u->new));
 }
 
@@ -119,7 +119,7 @@ static int switch_all(struct upgrade *u, const char (*names)[IF_NAMESIZE], size_
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < n; i++) {
-		rc = switch_program(&u[i]);
+		rc = switch_program(&u[i], n > 1);
 		if (rc < 0)
 			break;
 	}
