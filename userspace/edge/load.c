@@ -64,7 +64,7 @@ static int open_guard(const char *name, const struct config *cfg, struct guard *
 int edge_program_load(const char *name, const struct config *cfg, bool share,
 		      struct edge_program *ret, struct error *err)
 {
-	_cleanup_(edge_program_fini) struct edge_program p = {NULL, NULL};
+	struct edge_program p = {NULL, NULL};
 	libbpf_print_fn_t before = libbpf_set_print(keep_warning);
 	int rc;
 
@@ -74,11 +74,11 @@ int edge_program_load(const char *name, const struct config *cfg, bool share,
 		rc = share ? share_load(p.guard->obj, &p.shared, err)
 			   : explain(guard__load(p.guard), err);
 	libbpf_set_print(before);
-	if (rc < 0)
-		return rc;
-	*ret = p;
-	p = (struct edge_program){NULL, NULL};
-	return 0;
+	if (rc == 0)
+		*ret = p;
+	else
+		edge_program_fini(&p);
+	return rc;
 }
 
 void edge_program_fini(struct edge_program *p)
