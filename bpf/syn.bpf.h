@@ -222,12 +222,12 @@ static __always_inline bool syn_load(struct xdp_md *ctx, const struct segment *a
 	syn->at = sizeof(*tcp);
 	if (len == USUAL_LEN && usual) {
 		__builtin_memcpy(syn->words, (__be32 *)usual, USUAL_LEN);
-		syn->tcp_sum = sum_words(syn->words, USUAL_LEN / 4);
+		syn->tcp_sum = sum_fold(sum_words(syn->words, USUAL_LEN / 4));
 		return true;
 	}
 	if (bpf_xdp_load_bytes(ctx, at->l4, syn->bytes, len))
 		return false;
-	syn->tcp_sum = sum_words(syn->words, TCP_MAX_HEAD / 4);
+	syn->tcp_sum = sum_fold(sum_words(syn->words, TCP_MAX_HEAD / 4));
 	return true;
 }
 

@@ -37,14 +37,14 @@ struct syn {
 		__be32 words[16];
 		__u8 bytes[64]; /* with options; zeros behind them */
 	};
-	__u32 len;     /* of the header, 20 to 60 */
-	__u32 at;      /* of the next option */
 	__u32 offered; /* its TSval */
+	__u8 len;      /* of the header, 20 to 60 */
+	__u8 at;       /* of the next option */
 	__u8 offers;   /* bits of enum cookie_option */
 	__u8 wscale;
 	struct bpf_sock_tuple tuple; /* its addresses and ports */
+	__u16 tcp_sum;		     /* of the header, folded */
 	__u64 sum;		     /* of the addresses */
-	__u64 tcp_sum;		     /* of the header */
 };
 
 /* One option, read as the kernel reads them: the last of a kind counts, and nothing behind one that is cut short. 1: the end. */

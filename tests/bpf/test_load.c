@@ -19,11 +19,13 @@
 #include <bpf/libbpf.h>
 #include <cmocka.h>
 
-#define LIMITS	     "tests/bpf/limits.txt"
-#define MAX_PROGRAMS 8
-#define MAX_SWITCHES 16
-#define MAX_ROWS     64
-#define TOLERANCE    10 /* per cent */
+#define LIMITS	      "tests/bpf/limits.txt"
+#define MAX_PROGRAMS  8
+#define MAX_FUNCTIONS 64
+#define STACK_MOST    512U /* bytes */
+#define MAX_SWITCHES  16
+#define MAX_ROWS      64
+#define TOLERANCE     10 /* per cent */
 
 enum measure { VERIFIED, TRANSLATED, COMPILED, STACK, MEASURES };
 
@@ -205,6 +207,77 @@ static uint32_t stack_of(const char *log)
 	}
 }
 
+/* The functions of a program, and the stack that the verifier saw each use. */
+struct functions {
+	const struct bpf_insn *insns;
+	size_t n_insns, n;
+	size_t first[MAX_FUNCTIONS]; /* instruction */
+	uint32_t stack[MAX_FUNCTIONS];
+};
+
+static bool is_call(const struct bpf_insn *i)
+{
+	return (i->code == (BPF_JMP | BPF_CALL) && i->src_reg == BPF_PSEUDO_CALL) ||
+	       (i->code == (BPF_LD | BPF_IMM | BPF_DW) && i->src_reg == BPF_PSEUDO_FUNC);
+}
+
+static size_t function_at(const struct functions *f, size_t insn)
+{
+	size_t i = 0;
+
+	while (i < f->n && f->first[i] != insn)
+		i++;
+	return i;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const size_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void functions_read(struct functions *f, const struct bpf_program *program, const char *log)
+{
+	const char *at = strstr(log, "stack depth ") + strlen("stack depth ");
+
+	*f = (struct functions){
+		.insns = bpf_program__insns(program),
+		.n_insns = bpf_program__insn_cnt(program),
+		.n = 1,
+	};
+	for (size_t i = 0; i < f->n_insns; i++) {
+		size_t target = i + 1 + (size_t)f->insns[i].imm;
+
+		if (!is_call(&f->insns[i]) || function_at(f, target) < f->n)
+			continue;
+		assert_true(f->n < MAX_FUNCTIONS);
+		f->first[f->n++] = target;
+	}
+	qsort(f->first, f->n, sizeof(f->first[0]), by_size);
+	for (size_t i = 0; i < f->n; i++, at++) {
+		f->stack[i] = (uint32_t)strtoul(at, (char **)&at, 10);
+		assert_int_equal(*at == '+', i + 1 < f->n);
+	}
+}
+
+/* The most that a function and all below it use at once, as Linux 6.1 adds it up: each one at least 32 bytes, and a multiple. */
+static uint32_t deepest(const struct functions *f, size_t function)
+{
+	size_t end = function + 1 < f->n ? f->first[function + 1] : f->n_insns;
+	uint32_t most = 0;
+
+	for (size_t i = f->first[function]; i < end; i++) {
+		uint32_t below;
+
+		if (!is_call(&f->insns[i]))
+			continue;
+		below = deepest(f, function_at(f, i + 1 + (size_t)f->insns[i].imm));
+		most = below > most ? below : most;
+	}
+	return most + (f->stack[function] ? (f->stack[function] + 31) / 32 * 32 : 32);
+}
+
 static struct cost cost_of(const struct bpf_program *program, const char *log)
 {
 	struct bpf_prog_info info = {0};
@@ -275,6 +348,7 @@ static uint32_t load_one(const char *path, const char *compiler, uint32_t number
 	struct bpf_object *obj = bpf_object__open(path);
 	struct toggle toggles[MAX_SWITCHES];
 	struct bpf_program *program = NULL;
+	struct functions functions;
 	uint32_t combinations = 1;
 	char text[512];
 	size_t n, i = 0;
@@ -296,8 +370,13 @@ static uint32_t load_one(const char *path, const char *compiler, uint32_t number
 	if (rc < 0)
 		fail_msg("%s with%s: %s\n%s", compiler, text, strerror(-rc), logs[0]);
 	i = 0;
-	while ((program = bpf_object__next_program(obj, program)))
+	while ((program = bpf_object__next_program(obj, program))) {
+		functions_read(&functions, program, logs[i]);
+		if (deepest(&functions, 0) > STACK_MOST)
+			fail_msg("%s with%s: %u bytes of stack, of %u that Linux 6.1 allows",
+				 compiler, text, deepest(&functions, 0), STACK_MOST);
 		keep(compiler, bpf_program__name(program), cost_of(program, logs[i++]), !changed);
+	}
 	bpf_object__close(obj);
 	return combinations;
 }
