@@ -14,7 +14,7 @@
 #define FRAME_LONG   94
 
 /* The table of sources, in network order: lines of 64 bytes, of one family each. */
-#define SOURCE_LINES  (1U << 20)
+#define SOURCE_LINES  (3U << 19)
 #define LINE_WORDS    16
 #define LINE_SOURCES4 16
 #define LINE_SOURCES6 4

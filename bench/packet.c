@@ -159,6 +159,9 @@ static int run_filter(enum filter_id id, const struct way *w, struct course *c, 
 		ns = run_once(filters[id].fd, w, c, runs, round, &verdict);
 	} else {
 		ways_prepare(w);
+		/* Others have left debts that end while this runs, and this one leaves debts. */
+		if (w->reason == REASON_LIMITED)
+			filters_guard_refill();
 		before = count_of(w);
 		ns = w->kind == WAY_FLOOD ? run_beside_verified(w, c, runs, round, &verdict)
 					  : run_once(filters[id].fd, w, c, runs, round, &verdict);
