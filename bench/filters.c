@@ -180,13 +180,16 @@ void filters_guard_port(uint16_t port, enum port_state state)
 	map_set(guard->maps.ports, &key, &value);
 }
 
-void filters_guard_allow(const char *network, uint32_t prefixlen)
+void filters_guard_allow(const char *network, uint32_t prefixlen, bool listed)
 {
 	struct prefix4 key = {.prefixlen = prefixlen};
 	struct list_value value = {0};
 
 	inet_pton(AF_INET, network, key.addr);
-	map_set(guard->maps.allow4, &key, &value);
+	if (listed)
+		map_set(guard->maps.allow4, &key, &value);
+	else
+		bpf_map_delete_elem(bpf_map__fd(guard->maps.allow4), &key);
 }
 
 uint64_t filters_guard_count(enum reason reason)

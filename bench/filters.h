@@ -38,7 +38,7 @@ extern struct filter filters[FILTER_COUNT];
 /* What the guard is told before a way is measured. */
 void filters_guard_policy(const struct policy *p);
 void filters_guard_port(uint16_t port, enum port_state state);
-void filters_guard_allow(const char *network, uint32_t prefixlen);
+void filters_guard_allow(const char *network, uint32_t prefixlen, bool listed);
 
 /* What the guard gets besides lists: bans, and rules for a port of TCP. Nothing of it counts before filters_guard_use_besides. */
 void filters_guard_besides(const struct entries *bans, const struct entries *rules, uint16_t port);

@@ -172,7 +172,7 @@ void ways_prepare(const struct way *w)
 {
 	filters_guard_port(PROTECTED_PORT, PORT_PROTECTED);
 	filters_guard_port(listen_port, PORT_PROTECTED);
-	filters_guard_allow("10.0.0.0", 8);
+	filters_guard_allow("10.0.0.0", 8, w->source == SOURCE_PRIVATE);
 	filters_guard_policy(&w->policy);
 	filters_guard_use_besides(w->kind == WAY_BESIDES);
 }
