@@ -23,7 +23,9 @@ static int take(const struct edge *e, struct sample *ret, struct error *err)
 
 	ret->at = clock_mono();
 	ret->talkers = (struct edge_talkers){0};
-	rc = edge_stats(e, ret->counters, err);
+	rc = edge_policy(e, &ret->policy, err);
+	if (rc == 0)
+		rc = edge_stats(e, ret->counters, err);
 	if (rc == 0)
 		rc = edge_sets_read(e, ret->sets, &bytes, err);
 	if (rc == 0)

@@ -15,6 +15,7 @@
 /* What is read of one interface at one time. */
 struct sample {
 	uint64_t at;
+	struct policy policy;
 	struct counter counters[REASON_COUNT];
 	struct edge_talkers talkers;
 	struct edge_set sets[FEED_SETS];

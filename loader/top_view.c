@@ -56,17 +56,20 @@ static void write_reasons(const struct top *t, FILE *to)
 {
 	fprintf(to, "%-20s %-5s %8s %8s\n", "reason", "", "packets/s", "bits/s");
 	for (int r = 0; r < REASON_COUNT; r++) {
+		const char *verdict = edge_reasons[r].verdict;
 		double packets = 0, bits = 0;
 
 		for (size_t i = 0; i < t->edges.n; i++) {
 			if (!is_shown(t, i))
 				continue;
+			if (t->rates[i].reasons[r].packets > 0)
+				verdict = edge_verdict(r, &t->rates[i].now.policy);
 			packets += t->rates[i].reasons[r].packets;
 			bits += t->rates[i].reasons[r].bits;
 		}
 		if (packets == 0)
 			continue;
-		fprintf(to, "%-20s %-5s", edge_reasons[r].name, edge_reasons[r].verdict);
+		fprintf(to, "%-20s %-5s", edge_reasons[r].name, verdict);
 		write_rate(to, packets);
 		write_rate(to, bits);
 		fputc('\n', to);
@@ -175,9 +178,9 @@ json_t *top_json(const struct rates *r)
 
 	for (int i = 0; i < REASON_COUNT; i++)
 		json_object_set_new(reasons, edge_reasons[i].name,
-				    json_pack("{s:s, s:f, s:f}", "verdict", edge_reasons[i].verdict,
-					      "packets", r->reasons[i].packets, "bits",
-					      r->reasons[i].bits));
+				    json_pack("{s:s, s:f, s:f}", "verdict",
+					      edge_verdict(i, &r->now.policy), "packets",
+					      r->reasons[i].packets, "bits", r->reasons[i].bits));
 	for (size_t i = 0; i < r->talkers.n && i < SOURCES; i++) {
 		const struct edge_talker *s = &r->talkers.items[i];
 		char text[CONF_CIDR_TEXT];

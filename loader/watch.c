@@ -227,13 +227,15 @@ static void json_event(struct source *s, const struct event *event)
 {
 	const struct event_head *head = &event->head;
 	struct words words;
+	struct policy policy = {0};
 	json_t *all;
 
 	describe(s, event, &words);
+	edge_policy(s->edge, &policy, NULL); /* without one: enforced */
 	all = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:o}", "time_ns",
 			(json_int_t)wall_of(s->watcher, event), "interface", s->edge->name,
 			"reason", edge_reasons[head->reason].name, "verdict",
-			edge_reasons[head->reason].verdict, "protocol", words.protocol, "source",
+			edge_verdict(head->reason, &policy), "protocol", words.protocol, "source",
 			words.source, "destination", words.destination, "source_port",
 			(int)words.ports.source, "port", (int)words.ports.destination, "flags",
 			words.flags, "bytes", (json_int_t)event->bytes, "entry",

@@ -89,6 +89,16 @@ def test_watch_shows_what_is_dropped(bed):
     assert err.decode().startswith("3 packets shown, 0 more were over the rate")
 
 
+def test_what_a_shadow_mode_lets_pass_is_not_dropped(bed):
+    bed.attach("  mode: shadow\n  deny: [10.7.0.2]\n")
+    watch = Watch(bed, "--json", "--count", 1)
+    assert bed.ping()
+    out, _ = watch.process.communicate(timeout=20)
+    event = json.loads(out)
+    assert (event["reason"], event["verdict"]) == ("denied", "PASS")
+    assert bed.json("top", "--once", "--interval", "100ms", *here(bed))[0]["reasons"]["denied"]["verdict"] == "PASS"
+
+
 def test_watch_as_text_with_ports_of_both_families(bed):
     bed.attach("  deny: [10.7.0.2, 'fd07::/64']\n")
     # The gateway's answers to the neighbour's questions would be dropped.

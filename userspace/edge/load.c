@@ -29,16 +29,14 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 /* What the kernel answered to the program. */
 static int explain(int rc, struct error *err)
 {
-	if (rc == -EPERM || rc == -EACCES) {
-		if (geteuid() != 0)
-			return error_set(
-				err, EPERM,
-				"loading packet programs needs root (CAP_BPF and CAP_NET_ADMIN)");
+	if ((rc == -EPERM || rc == -EACCES) && geteuid() != 0)
+		return error_set(err, EPERM,
+				 "loading packet programs needs root (CAP_BPF and CAP_NET_ADMIN)");
+	if (rc == -EPERM)
 		return error_set(err, EPERM,
 				 "this kernel refuses packet programs here (a container without "
 				 "CAP_BPF and CAP_NET_ADMIN?): %s",
 				 warning);
-	}
 	if (rc == -ENOSYS)
 		return error_set(err, ENOSYS, "this kernel has no bpf(2)");
 	if (rc < 0)
