@@ -15,9 +15,9 @@
  *   rows      the set of each of 256 values, for nodes of many entries
  *
  * An entry of length L is a range of values of the byte that follows its node: the prefix of the greatest depth (a multiple
- * of 8 bits) below L, so that /25 to /32 are ranges of the /24's last byte; so are IPv4's /24s themselves. A node's ranges are in the line that the hash of
- * its key names, most specific first, or, where a line was full, in those behind it. Smaller is faster: a table that
- * stays in the processor's cache answers in 20 ns, one that does not in 130.
+ * of 8 bits) below L, so that /25 to /32 are ranges of the /24's last byte; so are IPv4's /24s themselves. A node's ranges are
+ * in the line that the hash of its key names, most specific first, or, where a line was full, in those behind it. Smaller is
+ * faster: a table that stays in the processor's cache answers in 20 ns, one that does not in 130.
  */
 #ifndef BPF_FEED_FORMAT_H
 #define BPF_FEED_FORMAT_H
