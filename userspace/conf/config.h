@@ -134,7 +134,7 @@ struct conf_edge {
 		enum conf_syn_mode mode; /* default: off */
 		uint64_t threshold; /* SYNs a second before "auto" answers with cookies; 10k/s */
 		uint64_t
-			cookies; /* a second that each CPU sends without one coming back; 10k/s; 0: no limit */
+			cookies; /* a second that each CPU sends without one coming back; 2k/s; 0: no limit */
 	} syn_flood;
 	enum conf_guard_mode mode; /* default: enforce */
 	struct {

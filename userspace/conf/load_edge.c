@@ -47,7 +47,7 @@ static const struct conf_option syn_options[] = {
 	{"cookies", CONF_RATE,
 	 .offset = offsetof(struct conf_edge, syn_flood.cookies) -
 		   offsetof(struct conf_edge, syn_flood),
-	 .fallback = "10k/s", .max = 1000000000,
+	 .fallback = "2k/s", .max = 1000000000,
 	 .help = "Cookies a second that each CPU sends while few of them come back: to new "
 		 "sources, "
 		 "to new ones whose SYN comes again, and to verified ones, so many to each. Other "
