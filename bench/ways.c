@@ -87,7 +87,7 @@ const struct way ways[] = {
 	 4,
 	 F_SYN,
 	 WAY_LISTENER,
-	 false,
+	 WAY_PLAIN,
 	 REASON_SYN_EXCESS,
 	 0,
 	 {.syn_mode = SYN_ALWAYS, .cookies = NO_COOKIES}},

@@ -12,14 +12,7 @@
 #include "base/cleanup.h"
 #include "bpf/abi.h"
 #include "edge/edge.h"
-
-static int program_info(int fd, struct bpf_prog_info *ret)
-{
-	uint32_t len = sizeof(*ret);
-
-	memset(ret, 0, sizeof(*ret));
-	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
-}
+#include "edge/pin.h"
 
 /* The map state of this build or of another one: what it does not know is 0. */
 static int read_state(enum edge_dir dir, const char *name, struct state *ret)
@@ -46,9 +39,9 @@ static int read_state(enum edge_dir dir, const char *name, struct state *ret)
 static int open_shared(enum edge_dir dir, const char *name, struct hook *ret)
 {
 	_cleanup_close_ int fd = edge_get_in(dir, name, "program");
-	struct bpf_prog_info info;
+	struct bpf_prog_info info = {0};
 	struct state state = {0};
-	int rc = fd < 0 ? fd : program_info(fd, &info);
+	int rc = fd < 0 ? fd : edge_program_info(fd, &info);
 
 	if (rc == 0 && info.type != BPF_PROG_TYPE_EXT)
 		rc = -ENOENT;
@@ -119,14 +112,14 @@ uint32_t hook_id(const struct hook *h)
 	struct bpf_prog_info info = {0};
 
 	if (hook_is_shared(h))
-		return program_info(h->program, &info) < 0 ? 0 : info.id;
+		return edge_program_info(h->program, &info) < 0 ? 0 : info.id;
 	return hook_read(h, &s) < 0 ? 0 : s.link_id;
 }
 
 static int read_shared(const struct hook *h, struct hook_state *ret)
 {
-	struct bpf_prog_info info;
-	int rc = program_info(h->program, &info);
+	struct bpf_prog_info info = {0};
+	int rc = edge_program_info(h->program, &info);
 	bool attached;
 
 	if (rc < 0)

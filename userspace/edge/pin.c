@@ -240,6 +240,15 @@ void edge_finish(const char *name)
 	edge_remove(EDGE_DIR_UPGRADE, name);
 }
 
+int edge_program_info(int fd, struct bpf_prog_info *ret)
+{
+	uint32_t len = sizeof(*ret);
+
+	if (fd < 0)
+		return -EBADF;
+	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
+}
+
 int edge_get_in(enum edge_dir dir, const char *name, const char *object)
 {
 	char path[EDGE_PATH];

@@ -65,6 +65,9 @@ void edge_switch(const char *name);
  */
 void edge_finish(const char *name);
 
+/* What the kernel says of a program. Into what is given, which names the arrays that it may fill, or has zeros. -errno. */
+int edge_program_info(int fd, struct bpf_prog_info *ret);
+
 /* A pinned object's descriptor; close-on-exec. -errno. */
 int edge_get_in(enum edge_dir dir, const char *name, const char *object);
 

@@ -19,6 +19,7 @@
 #include <xdp/prog_dispatcher.h>
 
 #include "base/cleanup.h"
+#include "edge/pin.h"
 
 #define TRIES 10
 
@@ -71,15 +72,6 @@ static void path_of(char ret[PATH_MAX], uint32_t ifindex, uint32_t dispatcher, s
 			 place);
 }
 
-static int program_info(int fd, struct bpf_prog_info *ret)
-{
-	uint32_t len = sizeof(*ret);
-
-	if (fd < 0)
-		return -EBADF;
-	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
-}
-
 /* What a program's only map says, when it is a dispatcher of the version that is known here. */
 static bool read_config(uint32_t program_id, struct xdp_dispatcher_config *ret)
 {
@@ -90,7 +82,7 @@ static bool read_config(uint32_t program_id, struct xdp_dispatcher_config *ret)
 	uint32_t id = 0, key = 0;
 	struct bpf_prog_info info = {.nr_map_ids = 1, .map_ids = (uint64_t)(uintptr_t)&id};
 
-	if (program_info(fd, &info) < 0 || strcmp(info.name, "xdp_dispatcher") != 0 ||
+	if (edge_program_info(fd, &info) < 0 || strcmp(info.name, "xdp_dispatcher") != 0 ||
 	    info.nr_map_ids != 1)
 		return false;
 	config = bpf_map_get_fd_by_id(id);
@@ -114,7 +106,7 @@ static bool read_programs(uint32_t ifindex, struct share *s)
 
 		path_of(path, ifindex, s->dispatcher, s->n);
 		fd = bpf_obj_get(path);
-		if (program_info(fd, &info) < 0)
+		if (edge_program_info(fd, &info) < 0)
 			return false;
 		memcpy(s->programs[s->n].name, info.name, sizeof(info.name));
 		s->programs[s->n].id = info.id;
@@ -372,7 +364,7 @@ static bool is_pin_of(const char *path, uint32_t program_id)
 	_cleanup_close_ int fd = strstr(path, "-prog") ? bpf_obj_get(path) : -1;
 	struct bpf_prog_info info = {0};
 
-	return program_info(fd, &info) == 0 && info.id == program_id;
+	return edge_program_info(fd, &info) == 0 && info.id == program_id;
 }
 
 /* Whether a pin in the directory is the program's; or remove them all. */

@@ -14,15 +14,6 @@
 #include "edge/migrate.h"
 #include "edge/pin.h"
 
-/* Programs of the same instructions have the same tag. */
-static int program_info(int fd, struct bpf_prog_info *ret)
-{
-	uint32_t len = sizeof(*ret);
-
-	memset(ret, 0, sizeof(*ret));
-	return bpf_obj_get_info_by_fd(fd, ret, &len) < 0 ? -errno : 0;
-}
-
 struct upgrade {
 	struct edge_program new;
 	struct hook hook;
@@ -64,7 +55,7 @@ static int join(const struct upgrade *u, const char *name, struct error *err)
 
 static int prepare(struct upgrade *u, const char *name, const struct config *cfg, struct error *err)
 {
-	struct bpf_prog_info old, new;
+	struct bpf_prog_info old = {0}, new = {0};
 	int rc = open_running(u, name, err);
 	int n;
 
@@ -75,11 +66,12 @@ static int prepare(struct upgrade *u, const char *name, const struct config *cfg
 	n = edge_copy_maps(u->new.guard->obj, name, err);
 	if (n < 0)
 		return n;
-	rc = program_info(u->old, &old);
+	rc = edge_program_info(u->old, &old);
 	if (rc == 0)
-		rc = program_info(edge_program_fd(&u->new), &new);
+		rc = edge_program_info(edge_program_fd(&u->new), &new);
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: program", name);
+	/* Programs of the same instructions have the same tag. */
 	if (n == 0 && memcmp(old.tag, new.tag, sizeof(old.tag)) == 0)
 		return 0;
 	u->changes = true;
