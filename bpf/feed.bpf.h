@@ -86,22 +86,38 @@ FEED_INLINE __u32 feed_node4(__u64 feeds, const struct feed_header *h, __u32 dep
 	return feed_node(feeds, key, feed_hash(key, h->seed), addr >> (24 - depth) & 255);
 }
 
+/* Whether an item is of a prefix that holds the key's address: bits behind the prefix's, and its one, may differ. */
+FEED_INLINE bool feed_holds(__u64 item, __u64 key)
+{
+	/* All bits of an unused one would be such: it becomes -1, and the key is not less. */
+	return (__s64)(item ^ key) <= (__s64)(item ^ (item - 1));
+}
+
+/* The item that holds the key's address, or 0. */
+FEED_INLINE __u32 feed_item4(const struct feed_last4 *line, __u64 key)
+{
+	FEED_UNROLL
+	for (int i = 0; i < FEED_LASTS; i++)
+		if (feed_holds(line->item[i] >> 8, key))
+			return line->item[i];
+	return 0;
+}
+
 /* Of entries of /24 to /32. */
 FEED_INLINE __u32 feed_last4(__u64 feeds, const struct feed_header *h, __u32 addr)
 {
 	const struct feed_region *r = &h->table[FEED_LAST4];
-	__u32 at = r->first + feed_home(feed_hash(feed_key4(24, addr), h->seed), r->n);
+	__u32 number = feed_mix24(addr, h->seed);
+	__u32 at = r->first + feed_home24(number, r->n);
+	__u64 key = feed_last4_key(number, addr, 32);
 
 	for (int probe = 0; r->n && probe < FEED_PROBES; probe++) {
 		union feed_any *any = feed_at(feeds, at + probe);
+		__u32 item = any ? feed_item4(&any->last4, key) : 0;
 
-		if (!any)
-			return 0;
-		FEED_UNROLL
-		for (int i = 0; i < FEED_RANGES; i++)
-			if (addr - any->last4.first[i] <= any->last4.span[i])
-				return any->last4.set[i] ?: feed_node4(feeds, h, 24, addr);
-		if (!any->last4.more)
+		if (item)
+			return (item & 255) ?: feed_node4(feeds, h, 24, addr);
+		if (!any || !any->last4.more)
 			return 0;
 	}
 	return 0;
@@ -110,8 +126,17 @@ FEED_INLINE __u32 feed_last4(__u64 feeds, const struct feed_header *h, __u32 add
 /* The quick answer for a clean source: whether it needs to be looked for. Addresses are in host order. */
 FEED_INLINE bool feed_maybe4(__u64 feeds, const struct feed_header *h, __u32 addr)
 {
-	return h->bits4 && feed_test(feeds, h->bits4 + FEED_BITS4 / FEED_LINE_BITS, addr >> 11) &&
-	       feed_test(feeds, h->bits4, addr >> 8);
+	return h->bits4 && feed_test(feeds, h->bits4, addr >> ((32 - h->bits4_len) & 31));
+}
+
+/* After feed_maybe4, the quick answer for most that are listed; 0: not known yet. */
+FEED_INLINE __u32 feed_surely4(__u64 feeds, const struct feed_header *h, __u32 addr)
+{
+	const struct feed_region *r = &h->table[FEED_LAST4];
+	__u32 number = feed_mix24(addr, h->seed);
+	union feed_any *any = r->n ? feed_at(feeds, r->first + feed_home24(number, r->n)) : NULL;
+
+	return any ? feed_item4(&any->last4, feed_last4_key(number, addr, 32)) & 255 : 0;
 }
 
 /* After feed_maybe4. */

@@ -63,7 +63,9 @@ static __always_inline __u32 feeds_find(const struct packet *p)
 	if (p->family == 4) {
 		__builtin_memcpy(&addr, p->source4.addr, sizeof(addr));
 		addr = bpf_ntohl(addr);
-		return feed_maybe4(slot, h, addr) ? feeds_find4(slot, addr) : 0;
+		if (!feed_maybe4(slot, h, addr))
+			return 0;
+		return feed_surely4(slot, h, addr) ?: feeds_find4(slot, addr);
 	}
 	__builtin_memcpy(half, p->source6.addr, sizeof(half));
 	half[0] = bpf_be64_to_cpu(half[0]);

@@ -69,8 +69,16 @@ static uint8_t find(struct blob *b, uint8_t family, uint64_t hi, uint64_t lo)
 	uint64_t feeds = (uintptr_t)b;
 	uint32_t addr = (uint32_t)(hi >> 32);
 
-	if (family == 4)
-		return feed_maybe4(feeds, h, addr) ? feed_find4(feeds, h, addr) : 0;
+	uint32_t sure;
+
+	if (family == 4) {
+		if (!feed_maybe4(feeds, h, addr))
+			return 0;
+		sure = feed_surely4(feeds, h, addr);
+		if (sure)
+			assert_int_equal(sure, feed_find4(feeds, h, addr));
+		return feed_find4(feeds, h, addr);
+	}
 	return feed_maybe6(feeds, h, hi) ? feed_find6(feeds, h, hi, lo) : 0;
 }
 
@@ -261,6 +269,66 @@ static void test_neighbours(void **unused)
 	compare(&e);
 }
 
+/* Each address of a /8 with full lines, painted with the least specific entries first. */
+static void test_full_lines(void **unused)
+{
+	const uint32_t net = 10U << 24, size = 1U << 24;
+	struct feed_entries e = {0};
+	uint8_t *want = calloc(size, 1), *begun = calloc(size, 1); /* set, length */
+	struct blob b;
+
+	(void)unused;
+	assert_non_null(want);
+	assert_non_null(begun);
+	for (unsigned int len = 24; len <= 32; len++)
+		for (int i = 0; i < (len == 32 ? 200000 : 10000); i++) {
+			uint32_t at = below(size) & ~0U << (32 - len);
+			uint8_t set = (uint8_t)below(255);
+
+			if (begun[at] == len)
+				continue; /* of equal ones the first counts, here the last would */
+			begun[at] = (uint8_t)len;
+			add(&e, 4, (uint64_t)(net | at) << 32, 0, len, set);
+			memset(want + at, numbers[set], 1U << (32 - len));
+		}
+	b = compile(&e, 42);
+	for (uint32_t i = 0; i < size; i += 1 + below(5))
+		if (find(&b, 4, (uint64_t)(net | i) << 32, 0) != want[i])
+			fail_msg("10.x %06x: not %u", i, want[i]);
+	for (uint32_t i = 0; i < size; i += 1 + below(5))
+		assert_int_equal(find(&b, 4, (uint64_t)(net + size + i) << 32, 0), 0);
+	free(b.lines);
+	free(want);
+	free(begun);
+	feed_entries_fini(&e);
+}
+
+/* The /24s' numbers differ, and those with the same tag are too far apart to be in one line. */
+static void test_numbers(void **unused)
+{
+	const uint32_t n = 1U << 24;
+	static const uint32_t lines[] = {FEED_LAST4_LINES, FEED_LAST4_LINES + 1, 70001, 1U << 20};
+	uint8_t *seen = calloc(n, 1);
+
+	(void)unused;
+	assert_non_null(seen);
+	for (int i = 1; i <= 4; i++) {
+		uint64_t seed = random64();
+
+		for (uint32_t x = 0; x < n; x++) {
+			uint8_t *s = &seen[feed_mix24(x << 8, seed)];
+
+			assert_int_equal(*s, i - 1);
+			*s = (uint8_t)i;
+		}
+	}
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		for (uint32_t x = 0; x + (1U << FEED_TAG_BITS) < n; x++)
+			assert_true(feed_home24(x + (1U << FEED_TAG_BITS), lines[i]) >=
+				    feed_home24(x, lines[i]) + FEED_PROBES);
+	free(seen);
+}
+
 static void test_first_set_of_equal_prefixes(void **unused)
 {
 	struct feed_entries e = {0};
@@ -341,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_crowded),
 		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_full_lines),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_first_set_of_equal_prefixes),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_million),
