@@ -79,11 +79,16 @@ static __always_inline void waiting_put(struct waiting_set *set, __u16 tag, __u6
 		set->seen[place + 1] = tag | ((now >> WAITING_SHIFT) & WAITING_TIME);
 }
 
-/* Whether the same SYN came a while ago. If not, it is remembered. */
-static __always_inline bool cookies_waited(__u64 syn, __u64 now)
+static __always_inline struct waiting_set *waiting_of(__u64 syn)
 {
 	__u32 index = syn & (WAITING_SETS - 1);
-	struct waiting_set *set = bpf_map_lookup_elem(&waiting, &index);
+
+	return bpf_map_lookup_elem(&waiting, &index);
+}
+
+/* Whether the same SYN came a while ago. If not, it is remembered. */
+static __always_inline bool cookies_waited(struct waiting_set *set, __u64 syn, __u64 now)
+{
 	__u16 tag = syn >> 48 & WAITING_TAG;
 
 	if (!set)
@@ -107,17 +112,23 @@ static __always_inline bool cookies_waited(__u64 syn, __u64 now)
 	return false;
 }
 
-/* Global, so that the verifier looks at it once. source is bucket_key's, of the source; ports are the SYN's. */
-__noinline bool cookies_allow(const struct policy *policy, __u64 source, __u32 ports, __u64 now)
+/*
+ * source is bucket_key's, of the source; ports are the SYN's. Two cold lines decide: the second one is on its way while the first is
+ * looked at. No function of its own, for a return would end that.
+ */
+static __always_inline bool cookies_allow(const struct policy *policy, __u64 source, __u32 ports,
+					  __u64 now)
 {
-	if (!policy)
-		return true;
+	__u64 syn = bucket_key(source ^ ports, LIMIT_SYNS);
+	struct waiting_set *set = waiting_of(syn);
+
+	if (set)
+		(void)*(volatile __u64 *)set->word;
 	if (is_known(source))
 		return cookies_spend(policy, COOKIES_KNOWN, now);
 	if (cookies_spend(policy, COOKIES_FIRST, now))
 		return true;
-	return cookies_waited(bucket_key(source ^ ports, LIMIT_SYNS), now) &&
-	       cookies_spend(policy, COOKIES_AGAIN, now);
+	return cookies_waited(set, syn, now) && cookies_spend(policy, COOKIES_AGAIN, now);
 }
 
 #endif
