@@ -7,6 +7,7 @@
 
 #define BITS_A_KEY                                                                                 \
 	16 /* at least: one of 16 questions is answered wrongly with yes, and costs one more */
+#define MAX_BITS    (1U << 31)
 #define MAX_ROWS    (1U << 24)
 #define MAX_ENTRIES (1U << 27)
 #define ATTEMPTS    64
@@ -162,11 +163,12 @@ static int place(const struct feed_entries *e, const struct counts *c, struct fe
 	return -E2BIG;
 }
 
+/* A power of two; of more keys than the greatest has room for, more questions are answered wrongly. */
 static uint32_t bits_for(size_t keys)
 {
 	uint32_t bits = FEED_LINE_BITS;
 
-	while (bits / BITS_A_KEY < keys)
+	while (bits < MAX_BITS && bits / BITS_A_KEY < keys)
 		bits *= 2;
 	return bits;
 }
@@ -199,7 +201,7 @@ static void lay_out(const struct counts *c, struct feed_header *h)
 		h->bits6 = at;
 		h->bits6_mask = bits_for(c->bits6) - 1;
 		h->wide6 = (uint8_t)__builtin_ctz(bits_for(c->wide6));
-		at += (bits_for(c->bits6) + bits_for(c->wide6)) / FEED_LINE_BITS;
+		at += bits_for(c->bits6) / FEED_LINE_BITS + bits_for(c->wide6) / FEED_LINE_BITS;
 	}
 	for (int t = 0; t < FEED_TABLES; t++) {
 		h->table[t].first = at;

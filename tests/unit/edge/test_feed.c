@@ -400,6 +400,20 @@ static void test_million(void **unused)
 	feed_entries_fini(&e);
 }
 
+/* IPv6 entries of /25 touch 128 /32s each, together more than have a bit of their own: it ends, and says how much it takes. */
+static void test_more_than_have_bits(void **unused)
+{
+	struct feed_entries e = {0};
+	struct feed_plan plan;
+
+	(void)unused;
+	for (uint64_t i = 0; i <= 1 << 20; i++)
+		add(&e, 6, i << 39, 0, 25, 0);
+	assert_int_equal(feed_plan(&e, 42, &plan, NULL), 0);
+	assert_in_range(feed_size(&plan), 256 << 20, 512 << 20);
+	feed_entries_fini(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_first_set_of_equal_prefixes),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_million),
+		cmocka_unit_test(test_more_than_have_bits),
 	};
 
 	for (int i = 0; i < FEED_SETS; i++)
