@@ -59,6 +59,15 @@ static int add_line(struct slice line, void *arg, struct error *err)
 	return rc;
 }
 
+static struct slice without_end(struct slice line)
+{
+	if (line.len && line.ptr[line.len - 1] == '\n')
+		line.len--;
+	if (line.len && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	return line;
+}
+
 int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),
 	       void *arg, struct error *err)
 {
@@ -67,12 +76,13 @@ int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct 
 	FILE *file = standard ? stdin : opened;
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0;
+	ssize_t len;
 	int rc = 0;
 
 	if (!file)
 		return error_sys(err, errno, "%s", path);
-	for (size_t n = 1; rc == 0 && getline(&line, &room, file) >= 0; n++) {
-		rc = fn(slice_make(line, strcspn(line, "\r\n")), arg, err);
+	for (size_t n = 1; rc == 0 && (len = getline(&line, &room, file)) >= 0; n++) {
+		rc = fn(without_end(slice_make(line, (size_t)len)), arg, err);
 		if (rc < 0)
 			rc = error_prefix(err, "%s:%zu", standard ? "standard input" : path, n);
 	}

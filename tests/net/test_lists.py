@@ -90,6 +90,21 @@ def test_files_and_standard_input(bed):
     assert len(prefixes(bed)) == 4
 
 
+def test_bytes_that_end_no_line_are_errors(bed):
+    """Carriage returns alone, NUL bytes (UTF-16): what stands behind them must not be lost in silence."""
+    bed.attach()
+    here = ("--interface", bed.interface)
+    file = bed.path / "drop.netset"
+    for text in (b"192.0.2.1\r192.0.2.2\r192.0.2.3", b"192.0.2.1\0192.0.2.2\n", b"\0192.0.2.1\n"):
+        file.write_bytes(text)
+        for command in ("deny", "ban"):
+            r = bed.sluice(command, "add", "--file", file, *here, check=False)
+            assert r.returncode == 2 and f"sluice {command}: {file}:1: " in r.stderr, (text, r.stdout, r.stderr)
+    assert prefixes(bed) == [] and bed.json("ban", "list", *here)[0]["bans"] == []
+    file.write_bytes(b"192.0.2.1\r\n192.0.2.2")
+    assert bed.sluice("deny", "add", "--file", file, *here).stdout == f"{bed.interface}: deny: 2 added\n"
+
+
 def test_address_is_tested(bed):
     bed.attach("  deny: [192.0.2.0/24, 192.0.2.128/25]\n")
     here = ("--interface", bed.interface)

@@ -32,7 +32,8 @@ const char *conf_cidr_parse(struct slice text, struct conf_cidr *ret)
 
 	if (addr.len == 0 || addr.len >= sizeof(buf))
 		return neither;
-	snprintf(buf, sizeof(buf), "%.*s", SLICE_FMT(addr));
+	if (snprintf(buf, sizeof(buf), "%.*s", SLICE_FMT(addr)) != (int)addr.len)
+		return neither; /* there is a NUL byte in it */
 	if (inet_pton(AF_INET, buf, cidr.addr) == 1)
 		cidr.family = AF_INET;
 	else if (inet_pton(AF_INET6, buf, cidr.addr) == 1)

@@ -68,6 +68,7 @@ static void test_bad(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		bad(texts[i], "is not an address or prefix such as 10.0.0.0/8");
+	assert_non_null(conf_cidr_parse(slice_make("10.0.0.1\0.2", 11), &(struct conf_cidr){0}));
 	bad("10.0.0.1/8", "has bits set behind its prefix");
 	bad("::1/64", "has bits set behind its prefix");
 	bad("128.0.0.0/0", "has bits set behind its prefix");
