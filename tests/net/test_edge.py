@@ -229,6 +229,18 @@ def test_other_layout_is_refused(bed):
     bed.sluice("detach", *here)
 
 
+def test_guard_without_a_map_is_attached_all_the_same(bed):
+    """An older version's had fewer of them: it is not said to be away, and an upgrade gives it the map."""
+    bed.attach("  deny: [10.7.0.2]\n")
+    here = ("--interface", bed.interface)
+    (PINS / bed.interface / "notes").unlink()
+    for command in (["status"], ["deny", "add", "10.0.0.1"], ["attach", "-c", bed.config()], ["status", *here]):
+        r = bed.sluice(*command, check=False)
+        assert r.returncode == 1 and "there is no pinned map notes: it was attached by another version" in r.stderr, r.stderr
+    assert bed.sluice("upgrade").stdout == f"{bed.interface}: upgraded\n"
+    assert bed.json("status", *here)[0]["denied"] == 1 and not bed.ping()
+
+
 def test_many_commands_at_once(bed):
     bed.attach()
     commands = [subprocess.Popen([BUILD / "sluice", "deny", "add", f"192.0.2.{i}", "--interface", bed.interface],

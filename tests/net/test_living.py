@@ -115,6 +115,8 @@ def test_values_that_grew_are_migrated(bed):
     assert not bed.ping()
     dropped = bed.reasons()["denied"]
     grown = BUILD / "variant-grown/sluice"
+    r = bed.inside(bed.gateway, grown, "stats", *here, check=False)
+    assert r.returncode == 1 and f"'sluice upgrade --interface {bed.interface}' takes it over" in r.stderr, r.stderr
     assert bed.inside(bed.gateway, grown, "upgrade", *here).stdout == f"{bed.interface}: upgraded\n"
     assert not bed.ping()
     found = json.loads(bed.inside(bed.gateway, grown, "deny", "list", *here, "--json").stdout)[0]["entries"]

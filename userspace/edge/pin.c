@@ -289,6 +289,16 @@ bool edge_is_sized(const struct bpf_map *model)
 	return strcmp(bpf_map__name(model), "bans") == 0;
 }
 
+/* What to do about a guard that another version has attached. */
+static int other_version(const char *name, struct error *err, const char *what)
+{
+	return error_set(err, EPROTO,
+			 "%s: %s: it was attached by another version; 'sluice upgrade --interface "
+			 "%s' takes it over, or, where that is refused, 'sluice detach' and attach "
+			 "again",
+			 name, what, name);
+}
+
 int edge_get_map(const char *name, const struct bpf_object *obj, const struct bpf_map *model,
 		 struct error *err)
 {
@@ -296,8 +306,12 @@ int edge_get_map(const char *name, const struct bpf_object *obj, const struct bp
 	const char *map = bpf_map__name(model);
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
-	char where[LAYOUT_WHERE];
+	char where[LAYOUT_WHERE], what[LAYOUT_WHERE + 128];
 
+	if (fd == -ENOENT) {
+		snprintf(what, sizeof(what), "there is no pinned map %s", map);
+		return other_version(name, err, what);
+	}
 	if (fd < 0)
 		return error_sys(err, -fd, "%s: pinned map %s", name, map);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
@@ -305,23 +319,21 @@ int edge_get_map(const char *name, const struct bpf_object *obj, const struct bp
 	if (info.type != bpf_map__type(model) || info.key_size != bpf_map__key_size(model) ||
 	    info.value_size != bpf_map__value_size(model) ||
 	    (info.max_entries != bpf_map__max_entries(model) && !edge_is_sized(model)) ||
-	    info.map_flags != bpf_map__map_flags(model))
-		return error_set(
-			err, EPROTO,
-			"%s: the pinned map %s is of another layout (type %u, key %u, value %u "
-			"bytes, %u entries; expected type %d, %u, %u, %u): it was attached by "
-			"another version; 'sluice detach --interface %s' and attach again",
-			name, map, info.type, info.key_size, info.value_size, info.max_entries,
-			bpf_map__type(model), bpf_map__key_size(model), bpf_map__value_size(model),
-			bpf_map__max_entries(model), name);
+	    info.map_flags != bpf_map__map_flags(model)) {
+		snprintf(what, sizeof(what),
+			 "the pinned map %s is of another layout (type %u, key %u, value %u bytes, "
+			 "%u entries; expected type %d, %u, %u, %u)",
+			 map, info.type, info.key_size, info.value_size, info.max_entries,
+			 bpf_map__type(model), bpf_map__key_size(model), bpf_map__value_size(model),
+			 bpf_map__max_entries(model));
+		return other_version(name, err, what);
+	}
 	errno = 0;
-	if (!edge_same_types(&info, obj, model, false, where) && errno == ENOMEM)
+	if (edge_same_types(&info, obj, model, false, where))
+		return take_fd(fd);
+	if (errno == ENOMEM)
 		return error_sys(err, ENOMEM, "%s: pinned map %s", name, map);
-	if (!edge_same_types(&info, obj, model, false, where))
-		return error_set(err, EPROTO,
-				 "%s: the pinned map %s is of another layout ('%s' is not what it "
-				 "was): it was attached by another version; 'sluice detach "
-				 "--interface %s' and attach again",
-				 name, map, where, name);
-	return take_fd(fd);
+	snprintf(what, sizeof(what),
+		 "the pinned map %s is of another layout ('%s' is not what it was)", map, where);
+	return other_version(name, err, what);
 }

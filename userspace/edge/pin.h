@@ -84,7 +84,7 @@ bool edge_same_types(const struct bpf_map_info *old, const struct bpf_object *ob
 /* Whether a configuration says how many entries a map has: then any number is right. */
 bool edge_is_sized(const struct bpf_map *model);
 
-/* A pinned map that must look like obj's map model, which need not be loaded. -EPROTO: it does not. */
+/* A pinned map that must look like obj's map model, which need not be loaded. -EPROTO: it does not, or is missing. */
 int edge_get_map(const char *name, const struct bpf_object *obj, const struct bpf_map *model,
 		 struct error *err);
 
