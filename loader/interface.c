@@ -14,6 +14,7 @@
 #include "edge/feeds.h"
 #include "edge/limits.h"
 #include "edge/lists.h"
+#include "edge/pin.h"
 #include "edge/sysctl.h"
 #include "loader/command.h"
 #include "loader/inventory.h"
@@ -279,6 +280,7 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 {
 	const struct policy *p = &s->policy;
 	time_t at = (time_t)(s->loaded_at / NSEC_PER_SEC);
+	char pins[EDGE_PATH];
 	char since[32];
 	struct tm tm;
 
@@ -307,7 +309,8 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 	print_cookies(p);
 	putchar('\n');
 	limits_print(e, p);
-	printf("  pins        %s/%s\n", EDGE_ROOT, e->name);
+	edge_path(pins, EDGE_DIR, e->name, NULL);
+	printf("  pins        %s\n", pins);
 }
 
 static json_t *json_status(const struct edge *e, const struct edge_status *s)

@@ -183,6 +183,8 @@ def test_errors_change_nothing(bed):
         2, "sluice deny: '10.0.0.300' is not an address or prefix such as 10.0.0.0/8\n")
     r = bed.sluice("deny", "del", "10.0.0.1", *here, check=False)
     assert (r.returncode, r.stderr) == (3, f"sluice: 10.0.0.1 is not on the deny list of {bed.interface}\n")
+    r = bed.sluice("never", "del", "10.0.0.1", *here, check=False)
+    assert (r.returncode, r.stderr) == (3, f"sluice: 10.0.0.1 is not on the never list of {bed.interface}\n")
     assert bed.json("deny", "list", *here)[0]["entries"] == []
     assert bed.state(*here) == before
     r = bed.sluice("attach", "--interface", "nowhere0", "-c", bed.config(), check=False)
@@ -382,5 +384,6 @@ def test_dotted_interface(bed):
     bed.sluice("attach", "--interface", dotted, "-c", bed.config())
     assert bed.json("status", "--interface", dotted)[0]["mode"] == "native"
     assert (PINS / dotted.replace(".", ":")).exists()
+    assert f"  pins        {PINS / dotted.replace('.', ':')}\n" in bed.sluice("status").stdout
     bed.sluice("detach", "--interface", dotted)
     assert not (PINS / dotted.replace(".", ":")).exists()

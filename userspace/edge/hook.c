@@ -97,13 +97,16 @@ bool hook_is_elsewhere(const struct hook *h)
 
 int hook_check_here(const struct hook *h, const char *name, struct error *err)
 {
+	char pins[EDGE_PATH];
+
 	if (!hook_is_elsewhere(h))
 		return 0;
+	edge_path(pins, EDGE_DIR, name, NULL);
 	return error_set(err, EXDEV,
 			 "%s is shared with other programs in another network namespace: run this "
 			 "there (nsenter --net=/run/netns/NAME), or, when that has gone for good, "
-			 "remove " EDGE_ROOT "/%s",
-			 name, name);
+			 "remove %s",
+			 name, pins);
 }
 
 uint32_t hook_id(const struct hook *h)

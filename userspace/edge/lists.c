@@ -57,6 +57,12 @@ int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_e
 int edge_list_del(struct edge_batch *b, enum edge_list list, const struct conf_cidr *cidr,
 		  struct error *err)
 {
+	static const char *const names[] = {
+		[EDGE_ALLOW] = "allow",
+		[EDGE_DENY] = "deny",
+		[EDGE_NEVER] = "never",
+		[EDGE_TIERS] = "tiers",
+	};
 	union edge_key key = key_of(cidr);
 	int rc = edge_batch_del(b, map_of(b->edge, list, cidr->family), &key);
 	char text[CONF_CIDR_TEXT];
@@ -65,8 +71,8 @@ int edge_list_del(struct edge_batch *b, enum edge_list list, const struct conf_c
 		return 0;
 	conf_cidr_format(cidr, text);
 	if (rc == -ENOENT)
-		return error_set(err, ENOENT, "%s is not on the %s list of %s", text,
-				 list == EDGE_DENY ? "deny" : "allow", b->edge->name);
+		return error_set(err, ENOENT, "%s is not on the %s list of %s", text, names[list],
+				 b->edge->name);
 	return error_sys(err, -rc, "%s: can't be removed", text);
 }
 
