@@ -10,7 +10,7 @@ from conftest import BUILD, ROOT
 def check(tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)
     return subprocess.run([BUILD / "sluiced", "-t", "-c", "a.yaml"], cwd=tmp_path, text=True,
-                          capture_output=True, check=False)
+                          capture_output=True, check=False, timeout=30)
 
 
 def test_filter_errors_beside_all_others(tmp_path):
@@ -71,6 +71,18 @@ edge:
     assert r.returncode == 1 and r.stderr.startswith("a.yaml: the feeds' 20000 entries take ")
     r = check(tmp_path, small.replace("1MiB", "64MiB"))
     assert (r.returncode, r.stderr) == (0, "")
+
+
+def test_a_feed_that_never_comes_or_never_ends_is_not_waited_for(tmp_path):
+    text = """
+version: 1
+listeners: [{name: a, address: 127.0.0.1:1}]
+edge: {deny: [{file: pipe}, {mmdb: pipe, countries: [AQ], name: m}, {mmdb: /dev/zero, countries: [AQ], name: z}]}
+"""
+    os.mkfifo(tmp_path / "pipe")
+    r = check(tmp_path, text)
+    assert r.returncode == 1 and [line.split(": ", 2)[2] for line in r.stderr.splitlines()] == \
+        ["./pipe: not a regular file", "./pipe: not a regular file", "/dev/zero: not a regular file"]
 
 
 def test_errors_of_filters_for_all_routes_without_any_route(tmp_path):

@@ -25,8 +25,6 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct error
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(err, EINVAL, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, EINVAL, "%s: not a regular file", path);
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return error_sys(err, ENOMEM, "%s", path);
@@ -64,10 +62,23 @@ static void set_file(struct set *set, const char *path)
 		 len < SET_FILE ? text : text + len - (SET_FILE - 1));
 }
 
+/* To open a pipe may wait for ever, and a device may never end. */
+static int check_regular(const char *path, struct error *err)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 || S_ISREG(st.st_mode)
+		       ? 0
+		       : error_set(err, EINVAL, "%s: not a regular file", path);
+}
+
 static int load_one(const struct conf_feed *conf, struct edge_feeds *f, struct error *err)
 {
 	struct set *set = &f->sets[f->n];
+	int rc = check_regular(conf->path, err);
 
+	if (rc < 0)
+		return rc;
 	*set = (struct set){.loaded_at = clock_wall()};
 	snprintf(set->name, sizeof(set->name), "%.*s", SLICE_FMT(conf->name));
 	set_file(set, conf->path);
