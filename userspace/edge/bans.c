@@ -201,8 +201,16 @@ static int use_length(const struct edge *e, const struct conf_cidr *cidr, const 
 								: &e->in_use->ban6;
 	struct prefix_lengths l = *shared;
 	char lengths[EDGE_LENGTHS_TEXT];
+	int rc = edge_lengths_add(&l, cidr->prefixlen);
 
-	if (edge_lengths_add(&l, cidr->prefixlen) == 0) {
+	if (rc < 0) { /* those of bans that were lifted may be among them */
+		rc = edge_bans_sweep(e, err);
+		if (rc < 0)
+			return rc;
+		l = *shared;
+		rc = edge_lengths_add(&l, cidr->prefixlen);
+	}
+	if (rc == 0) {
 		edge_lengths_store(shared, l);
 		return 0;
 	}
@@ -386,13 +394,14 @@ static int sweep_one(const void *key, const void *value, void *arg)
 	const struct ban_key *k = key;
 	const struct ban_value *v = value;
 	struct sweep *s = arg;
+	bool staged = v->stage != STAGE_NONE; /* whatever becomes of it */
 	uint64_t due = v->until;
 
-	if (!is_remembered(v, &s->policy, s->now)) {
+	if (!staged && !is_remembered(v, &s->policy, s->now)) {
 		s->forgotten += bpf_map_delete_elem(s->edge->bans, key) == 0;
 		return 0;
 	}
-	if (!v->until || v->until > s->now) {
+	if (staged || !v->until || v->until > s->now) {
 		edge_lengths_add(&s->in_use[k->family == 6], k->prefixlen);
 		set_bit(s->filter, filter_bit(k));
 	} else {

@@ -3,6 +3,7 @@
 #include "tests/unit/edge/maps.h"
 
 #include "edge/bans.h"
+#include "edge/lengths.h"
 #include "edge/never.h"
 #include "edge/sweep.h"
 
@@ -328,6 +329,16 @@ static void test_full(void **state)
 	assert_int_equal(in_force(), ROOM);
 }
 
+static void give_room(uint32_t n)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "bans", sizeof(struct ban_key),
+				sizeof(struct ban_value), n, NULL);
+
+	assert_int_equal(dup2(fd, edge.bans), edge.bans);
+	close(fd);
+}
+
+/* The eighth is refused, unless one of the others is that of no ban any more. */
 static void test_lengths(void **state)
 {
 	static const char *const prefixes[] = {"10.0.0.0/8",	"10.16.0.0/12", "10.1.0.0/16",
@@ -336,10 +347,9 @@ static void test_lengths(void **state)
 	struct error err;
 
 	(void)state;
-	for (int i = 0; i < LENGTHS_MAX; i++) {
+	give_room(LENGTHS_MAX + 1);
+	for (int i = 0; i < LENGTHS_MAX; i++)
 		assert_int_equal(ban(prefixes[i]), 0);
-		assert_int_equal(unban(prefixes[i], NULL), 0);
-	}
 	assert_int_equal(edge.in_use->ban4.n, LENGTHS_MAX);
 	for (int i = 1; i < LENGTHS_MAX; i++)
 		assert_true(edge.in_use->ban4.length[i - 1] > edge.in_use->ban4.length[i]);
@@ -347,11 +357,37 @@ static void test_lengths(void **state)
 	assert_string_equal(err.text,
 			    "10.1.2.2/31: there are bans of 7 other prefix lengths (32, 28, 24, "
 			    "20, 16, 12, 8) already, and no more are looked for");
-	/* A sweep finds that none of them is needed. */
-	edge.shared->bans_due = 1;
+	for (int i = 0; i < LENGTHS_MAX; i++)
+		assert_int_equal(unban(prefixes[i], NULL), 0);
 	assert_int_equal(ban("10.1.2.2/31"), 0);
 	assert_int_equal(edge.in_use->ban4.n, 1);
 	assert_int_equal(edge.in_use->ban4.length[0], 31);
+}
+
+static int filter_bits(void);
+
+/* What makes room for a length sees the batch that asks for it: who had been banned before is so again, or not. */
+static void test_lengths_in_a_batch(void **state)
+{
+	const struct edge_ban again = {.cidr = cidr("10.0.0.0/8")},
+			      eighth = {.cidr = cidr("10.1.2.2/31")};
+	struct edge_bans b;
+
+	(void)state;
+	for (int committed = 0; committed < 2; committed++) {
+		assert_int_equal(ban("10.0.0.0/8"), 0);
+		end_ago("10.0.0.0/8", 50);
+		b = begin();
+		assert_int_equal(edge_ban(&b, &again, NULL, NULL), 0);
+		edge_lengths_store(&edge.in_use->ban4,
+				   (struct prefix_lengths){7, {32, 30, 28, 26, 24, 22, 8}});
+		assert_int_equal(edge_ban(&b, &eighth, NULL, NULL), 0);
+		end(&b, committed ? 0 : -1);
+		assert_int_equal(edge.in_use->ban4.n, 2);
+		assert_int_equal(edge.in_use->ban4.length[1], 8);
+		assert_int_equal(filter_bits(), 2);
+		assert_int_equal(in_force(), committed ? 2 : 0);
+	}
 }
 
 static void test_sweep(void **state)
@@ -474,10 +510,19 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_ban_and_unban),  TEST(test_escalation), TEST(test_past),
-		TEST(test_refused),	   TEST(test_never),	  TEST(test_lift),
-		TEST(test_full),	   TEST(test_lengths),	  TEST(test_sweep),
-		TEST(test_all_or_nothing), TEST(test_killed),	  TEST(test_filter),
+		TEST(test_ban_and_unban),
+		TEST(test_escalation),
+		TEST(test_past),
+		TEST(test_refused),
+		TEST(test_never),
+		TEST(test_lift),
+		TEST(test_full),
+		TEST(test_lengths),
+		TEST(test_sweep),
+		TEST(test_all_or_nothing),
+		TEST(test_killed),
+		TEST(test_filter),
+		TEST(test_lengths_in_a_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
