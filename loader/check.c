@@ -37,5 +37,5 @@ enum status cmd_check(const struct options *o)
 	else
 		printf("%s: no errors\n", o->file);
 	conf_diag_fini(&diag);
-	return rc < 0 ? STATUS_FAILED : STATUS_DONE;
+	return command_shown(rc < 0 ? STATUS_FAILED : STATUS_DONE);
 }

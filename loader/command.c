@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "edge/edge.h"
@@ -19,6 +20,15 @@ enum status command_fail(const struct error *err)
 {
 	fprintf(stderr, "sluice: %s\n", err->text);
 	return command_status(err);
+}
+
+enum status command_shown(enum status status)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "sluice: standard output: %s\n", strerror(errno ? errno : EIO));
+	return STATUS_FAILED;
 }
 
 void command_warn(const char *text)

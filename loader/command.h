@@ -128,6 +128,9 @@ enum status cmd_check(const struct options *o);
 enum status command_status(const struct error *err);
 enum status command_fail(const struct error *err);
 
+/* Of what only shows something, that is all of it: STATUS_FAILED, and it is said, when it could not be written. */
+enum status command_shown(enum status status);
+
 /* "sluice: warning: ..." */
 void command_warn(const char *text);
 

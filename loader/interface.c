@@ -365,7 +365,7 @@ enum status cmd_status(const struct options *o)
 {
 	struct visit v = {.json = o->json ? json_array() : NULL, .whole = true};
 
-	return finish(&v, command_each(o, show, &v, &v.err));
+	return command_shown(finish(&v, command_each(o, show, &v, &v.err)));
 }
 
 /* --interface, --mode and --share, or what the file says. */

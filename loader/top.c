@@ -227,5 +227,5 @@ enum status cmd_top(const struct options *o)
 	}
 	free(t.rates);
 	edges_fini(&t.edges);
-	return rc < 0 ? command_fail(&t.err) : STATUS_DONE;
+	return rc < 0 ? command_fail(&t.err) : command_shown(STATUS_DONE);
 }

@@ -53,16 +53,19 @@ static int change(struct visit *v, const struct visit_change *c)
 	return rc;
 }
 
+/* The change that the command is, or NULL. */
+static const struct visit_change *find(const struct visit_change *c, const char *action)
+{
+	while (c && c->action && strcmp(c->action, action) != 0)
+		c++;
+	return c && c->action ? c : NULL;
+}
+
 static int run(struct visit *v, const struct visit_change *c, visit_show *show)
 {
 	_cleanup_close_ int lock = -1;
-	int rc;
+	int rc = command_open(v->o, c ? &lock : NULL, &v->edges, &v->err);
 
-	while (c && c->action && strcmp(c->action, v->o->action) != 0)
-		c++;
-	if (c && !c->action)
-		c = NULL;
-	rc = command_open(v->o, c ? &lock : NULL, &v->edges, &v->err);
 	if (rc == 0 && c)
 		return change(v, c);
 	for (size_t i = 0; rc == 0 && i < v->edges.n; i++)
@@ -72,16 +75,17 @@ static int run(struct visit *v, const struct visit_change *c, visit_show *show)
 
 enum status visit_run(struct visit *v, const struct visit_change *changes, visit_show *show)
 {
+	const struct visit_change *c = find(changes, v->o->action);
 	enum status status = STATUS_DONE;
 
 	v->json = v->o->json ? json_array() : NULL;
-	if (run(v, changes, show) < 0)
+	if (run(v, c, show) < 0)
 		status = command_fail(&v->err);
 	else if (v->json)
 		command_print(v->json);
 	json_decref(v->json);
 	edges_fini(&v->edges);
-	return status;
+	return c ? status : command_shown(status);
 }
 
 enum status visit_refuse(const struct visit *v)

@@ -432,7 +432,7 @@ enum status cmd_why(const struct options *o)
 	json_decref(all);
 	edges_fini(&edges);
 	if (rc == 0)
-		return STATUS_DONE;
+		return command_shown(STATUS_DONE);
 	command_fail(&err);
 	return rc == -EINVAL ? STATUS_USAGE : command_status(&err);
 }

@@ -90,6 +90,18 @@ def test_files_and_standard_input(bed):
     assert len(prefixes(bed)) == 4
 
 
+def test_what_could_not_be_written_is_told(bed):
+    """An export to a full disk is no backup. What has been changed is done, whether or not that can be told."""
+    bed.attach()
+    here = ("--interface", bed.interface)
+    for command, status in ((("deny", "add", "192.0.2.1"), 0), (("deny", "export"), 1), (("ban", "list", "--json"), 1),
+                            (("status",), 1), (("why", "192.0.2.1"), 1), (("top", "--once"), 1)):
+        r = bed.inside(bed.gateway, "sh", "-c", '"$@" >/dev/full', "sh", BUILD / "sluice", *command, *here, check=False)
+        assert r.returncode == status, (command, r.stderr)
+        assert r.stderr == ("sluice: standard output: No space left on device\n" if status else ""), command
+    assert prefixes(bed) == ["192.0.2.1"]
+
+
 def test_bytes_that_end_no_line_are_errors(bed):
     """Carriage returns alone, NUL bytes (UTF-16): what stands behind them must not be lost in silence."""
     bed.attach()
