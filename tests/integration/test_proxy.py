@@ -218,6 +218,18 @@ def test_jwt(routes):
     assert ask({"sub": "alice", "exp": now + 600, "aud": "other"}).startswith(b"HTTP/1.1 401 ")
 
 
+def test_reload_takes_a_new_key_from_the_same_file(routes, tmp_path):
+    def ask(key):
+        token = jwt.encode({"iss": "https://id", "aud": "api", "exp": int(time.time()) + 600}, key, algorithm="HS256")
+        return routes.raw(get("/secret/echo", f"Authorization: Bearer {token}"))[9:12]
+
+    old, new = b"0123456789abcdef0123456789abcdef", b"fedcba9876543210fedcba9876543210"
+    assert ask(old) == b"200" and ask(new) == b"401"
+    (tmp_path / "keys" / "secret").write_bytes(new)
+    routes.reload("generation 2")
+    assert ask(old) == b"401" and ask(new) == b"200"
+
+
 def test_reload_keeps_connections_and_refuses_errors(plain, origin, second):
     with plain.connect() as s:
         def ask():

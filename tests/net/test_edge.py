@@ -280,9 +280,16 @@ def test_daemon_attaches_applies_and_leaves_attached(bed):
     until(lambda: "serving" in log.read_text(), "sluiced")
     assert f"packet plane: {bed.interface} follows" in log.read_text()
     assert not bed.ping()
+    # What is in force counts, not whether the file has changed.
+    for n, command in enumerate((["deny", "flush"], ["detach"])):
+        bed.sluice(*command, "--interface", bed.interface)
+        assert bed.ping()
+        p.send_signal(signal.SIGHUP)
+        until(lambda: f"generation {n + 2}" in log.read_text(), "the reload")
+        assert not bed.ping()
     bed.config("  deny: [192.0.2.1]\n")
     p.send_signal(signal.SIGHUP)
-    until(lambda: "generation 2" in log.read_text(), "the reload")
+    until(lambda: "generation 4" in log.read_text(), "the reload")
     assert bed.ping()
     p.terminate()
     assert p.wait(40) == 0

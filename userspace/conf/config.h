@@ -270,7 +270,6 @@ struct conf_issuer {
 struct config {
 	struct arena arena;
 	struct slice path; /* of the file, as given */
-	uint64_t hash;	   /* of the text, to see that nothing changed */
 	uint64_t workers;  /* 0: one for each CPU that the process may run on */
 	uint64_t drain;	   /* how long SIGTERM waits for requests in flight; 30s */
 	struct conf_edge edge;

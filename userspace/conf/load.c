@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/hash.h"
 #include "conf/load_edge.h"
 #include "conf/schema.h"
 
@@ -475,7 +474,6 @@ static void resolve(struct conf_parse *p, struct config *cfg, const struct conf_
 int config_load_text(const char *path, struct slice text, struct conf_diag *diag,
 		     struct config **ret_cfg)
 {
-	static const struct hash_key no_secret = {1, 2};
 	struct config *cfg = calloc(1, sizeof(*cfg));
 	struct conf_node *root = NULL;
 	struct conf_parse p = {.diag = diag};
@@ -490,7 +488,6 @@ int config_load_text(const char *path, struct slice text, struct conf_diag *diag
 	p.arena = &cfg->arena;
 	cfg->path = arena_dup(p.arena, slice_str(path));
 	p.dir = slash ? arena_printf(p.arena, "%.*s", (int)(slash - path), path) : ".";
-	cfg->hash = hash_slice(&no_secret, text);
 	rc = conf_node_parse(text, p.arena, diag, &root);
 	if (root) {
 		conf_fill(&p, &conf_file_table, root, cfg);

@@ -210,11 +210,6 @@ static int reload(struct daemon *d, struct error *err)
 	rc = load(d->path, d->generation + 1, err, &snap);
 	if (rc < 0)
 		return rc;
-	if (snap->cfg->hash == d->current->cfg->hash) {
-		log_info("reload: nothing changed");
-		assemble_free(snap);
-		return 0;
-	}
 	rc = take_over(d, snap, err);
 	if (rc < 0) {
 		assemble_free(snap);
