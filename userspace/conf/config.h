@@ -95,7 +95,8 @@ struct conf_tier {
 	struct conf_limits limits;
 };
 
-#define CONF_TIERS 15
+#define CONF_TIERS	  15
+#define CONF_RULE_LENGTHS 7 /* of prefixes of a family */
 
 enum conf_guard_mode { CONF_GUARD_ENFORCE, CONF_GUARD_SHADOW };
 

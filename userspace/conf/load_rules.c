@@ -145,6 +145,46 @@ static size_t say(const struct conf_rule *rule, size_t number, struct said *out)
 	return n;
 }
 
+static void check_contradictions(struct conf_parse *p, const struct conf_node *node,
+				 const struct said *said, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		const struct said *a = &said[i - 1], *b = &said[i];
+		char text[CONF_CIDR_TEXT];
+
+		if (a->action == b->action || conf_cidr_compare(a->cidr, b->cidr) != 0 ||
+		    a->to->protocol != b->to->protocol || a->to->number != b->to->number)
+			continue;
+		conf_cidr_format(a->cidr, text);
+		conf_diag_add(p->diag, node,
+			      "rules[%zu] and rules[%zu] say different things of %s and %s/%u",
+			      b->rule, a->rule, text,
+			      a->to->protocol == IPPROTO_TCP ? "tcp" : "udp", a->to->number);
+	}
+}
+
+/* Sorted ones: by family, then length. */
+static void check_lengths(struct conf_parse *p, const struct conf_node *node,
+			  const struct said *said, size_t n)
+{
+	size_t lengths = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_cidr *c = said[i].cidr, *before = i ? said[i - 1].cidr : NULL;
+
+		if (!before || before->family != c->family)
+			lengths = 1;
+		else if (before->prefixlen != c->prefixlen)
+			lengths++;
+		else
+			continue;
+		if (lengths == CONF_RULE_LENGTHS + 1)
+			conf_diag_add(p->diag, node,
+				      "rules have %s prefixes of more than %d lengths",
+				      c->family == AF_INET ? "IPv4" : "IPv6", CONF_RULE_LENGTHS);
+	}
+}
+
 void conf_check_rules(struct conf_parse *p, const struct conf_node *node,
 		      const struct conf_edge *edge)
 {
@@ -162,18 +202,7 @@ void conf_check_rules(struct conf_parse *p, const struct conf_node *node,
 	for (size_t i = 0; i < edge->n_rules; i++)
 		n += say(&edge->rules[i], i, said + n);
 	qsort(said, n, sizeof(*said), compare_said);
-	for (size_t i = 1; i < n; i++) {
-		const struct said *a = &said[i - 1], *b = &said[i];
-		char text[CONF_CIDR_TEXT];
-
-		if (a->action == b->action || conf_cidr_compare(a->cidr, b->cidr) != 0 ||
-		    a->to->protocol != b->to->protocol || a->to->number != b->to->number)
-			continue;
-		conf_cidr_format(a->cidr, text);
-		conf_diag_add(p->diag, node,
-			      "rules[%zu] and rules[%zu] say different things of %s and %s/%u",
-			      b->rule, a->rule, text,
-			      a->to->protocol == IPPROTO_TCP ? "tcp" : "udp", a->to->number);
-	}
+	check_contradictions(p, node, said, n);
+	check_lengths(p, node, said, n);
 	free(said);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/rules.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "edge/lengths.h"
 
 #define N_PORTS 65536
+
+static_assert(CONF_RULE_LENGTHS == LENGTHS_MAX, "what a file may have, the guard looks for");
 
 static union edge_key key_of(const struct edge_rule *r)
 {
@@ -351,8 +354,8 @@ int edge_rules_index(const struct edge *e, struct error *err)
 
 	if (rc == -ENOSPC)
 		return error_set(err, ENOSPC,
-				 "%s: the rules have prefixes of more than %d lengths of a family, "
-				 "and no more are looked for",
+				 "%s: the rules, with those that they replace, have prefixes of "
+				 "more than %d lengths of a family, and no more are looked for",
 				 e->name, LENGTHS_MAX);
 	if (rc == 0 && (index.n || e->in_use->rule4.n || e->in_use->rule6.n))
 		rc = store_ports(e, rules);

@@ -389,6 +389,15 @@ static void test_rules(void **state)
 		    "  {only: [192.0.2.1, 10.0.0.0/8], to: [tcp/23]}]}\n",
 	    "dir/f:4:7: edge: rules[1] and rules[0] say different things of 10.0.0.0/8 and "
 	    "tcp/23\n");
+	/* Seven lengths of each family are looked for. */
+	good(MINIMAL "edge: {rules: [{deny: [10.0.0.0/8, 10.0.0.0/9, 10.0.0.0/10, 10.0.0.0/11, "
+		     "10.0.0.0/12, "
+		     "10.0.0.0/13, 10.0.0.0/14, 11.0.0.0/14, '::/14', '::/15'], to: [tcp/22]}]}\n");
+	bad(MINIMAL
+	    "edge: {rules: [{deny: [10.0.0.0/8, 10.0.0.0/9, 10.0.0.0/10, 10.0.0.0/11], to: "
+	    "[tcp/22]},\n"
+	    "  {only: [10.0.0.0/12, 10.0.0.0/13, 10.0.0.0/14, 10.0.0.0/15], to: [tcp/23]}]}\n",
+	    "dir/f:4:7: edge: rules have IPv4 prefixes of more than 7 lengths\n");
 }
 
 static void test_feeds(void **state)

@@ -319,8 +319,9 @@ static void test_lengths(void **state)
 		assert_int_equal(add(RULE_DENY, text, "tcp/22", NULL), 0);
 	}
 	assert_int_equal(add(RULE_DENY, "10.0.0.0", "tcp/80", &err), -ENOSPC);
-	assert_string_equal(err.text, "test0: the rules have prefixes of more than 7 lengths of a "
-				      "family, and no more are looked for");
+	assert_string_equal(err.text,
+			    "test0: the rules, with those that they replace, have prefixes of more "
+			    "than 7 lengths of a family, and no more are looked for");
 	assert_int_equal(edge.in_use->rule4.n, LENGTHS_MAX);
 	assert_int_equal(edge.in_use->rule4.length[0], 14);
 	assert_int_equal(flags(80), 0);
