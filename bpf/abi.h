@@ -361,12 +361,14 @@ struct cookie_budgets {
 
 /*
  * waiting: SYNs that got no cookie, an array of sets of one cache line: half a million for the second that a client waits. Each is
- * ten bits of a digest and the time. Of more that come, some are not remembered.
+ * ten bits of a digest and the time in units of 2^WAITING_SHIFT ns, a quarter of a second. Of more that come, some are not
+ * remembered.
  */
-#define WAITING_WAYS 31
-#define WAITING_SETS 16384 /* a power of two: 1 MiB */
-#define WAITING_TIME 0x3f
-#define WAITING_TAG  0xffc0
+#define WAITING_WAYS  31
+#define WAITING_SETS  16384 /* a power of two: 1 MiB */
+#define WAITING_SHIFT 28
+#define WAITING_TIME  0x3f
+#define WAITING_TAG   0xffc0
 
 struct waiting_set {
 	union {

@@ -11,10 +11,10 @@
 #include "bpf/bucket.bpf.h"
 #include "bpf/known.bpf.h"
 
-/* Times are in units of 2^28 ns, a quarter of a second. */
-#define WAITING_SHIFT 28
-#define WAITING_FROM  3	 /* 0.8 s */
-#define WAITING_TO    16 /* 4.3 s, excluded */
+/* In units of WAITING_SHIFT. */
+#define WAITING_FROM  3	 /* 0.5 to 0.8 s */
+#define WAITING_KEPT  5	 /* 1.1 s, excluded: a SYN is kept until it has come again */
+#define WAITING_TO    16 /* 4 s, excluded */
 #define WAITING_WORDS ((WAITING_WAYS + 1) / 4)
 
 /* Take what one cookie costs; this CPU's own, so that no other one waits. False when there is nothing left. */
@@ -75,7 +75,7 @@ static __always_inline void waiting_put(struct waiting_set *set, __u16 tag, __u6
 	set->seen[0] = place + 1;
 	barrier_var(place); /* or the compiler removes the bound that the verifier wants to see */
 	if (place < WAITING_WAYS &&
-	    (!set->seen[place + 1] || waiting_age(set->seen[place + 1], now) > WAITING_FROM))
+	    (!set->seen[place + 1] || waiting_age(set->seen[place + 1], now) >= WAITING_KEPT))
 		set->seen[place + 1] = tag | ((now >> WAITING_SHIFT) & WAITING_TIME);
 }
 

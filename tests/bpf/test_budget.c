@@ -107,14 +107,13 @@ static void test_who_waits_too_long_waits_again(void **state)
 	expect_syn(CLIENT, 1, REASON_COOKIE_SENT);
 }
 
-/* Newcomers do not take the place of one that may still come again; a set that is full of such remembers nobody else. */
-static void test_nobody_is_forgotten_too_soon(void **state)
+/* Each set full of SYNs that came now, one of them the client's first; returns what is in each. */
+static struct waiting_set fill_waiting(void)
 {
 	int map = bpf_map__fd(guard->maps.waiting);
 	struct waiting_set set = {0};
 	uint16_t stamp;
 
-	(void)state;
 	budget(1);
 	expect_syn(FORGER, 1, REASON_COOKIE_SENT);
 	expect_syn(CLIENT, 1, REASON_SYN_EXCESS);
@@ -129,16 +128,49 @@ static void test_nobody_is_forgotten_too_soon(void **state)
 			set.seen[way] = (uint16_t)((set.seen[1] ^ way << 6) & WAITING_TAG) | stamp;
 	for (uint32_t i = 0; i < WAITING_SETS; i++)
 		assert_int_equal(bpf_map_update_elem(map, &i, &set, 0), 0);
-	for (uint16_t sport = 1; sport < 2000; sport++)
-		expect_syn(FORGER, sport, REASON_SYN_EXCESS);
+	return set;
+}
+
+static void assert_still_waiting(const struct waiting_set *set)
+{
 	for (uint32_t i = 0; i < WAITING_SETS; i += 97) {
 		struct waiting_set now;
 
-		assert_int_equal(bpf_map_lookup_elem(map, &i, &now), 0);
-		assert_memory_equal(now.seen + 1, set.seen + 1, sizeof(set) - sizeof(*set.seen));
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(guard->maps.waiting), &i, &now),
+				 0);
+		assert_memory_equal(now.seen + 1, set->seen + 1, sizeof(*set) - sizeof(*set->seen));
 	}
+}
+
+/* Newcomers do not take the place of one that may still come again; a set that is full of such remembers nobody else. */
+static void test_nobody_is_forgotten_too_soon(void **state)
+{
+	struct waiting_set set = fill_waiting();
+
+	(void)state;
+	for (uint16_t sport = 1; sport < 2000; sport++)
+		expect_syn(FORGER, sport, REASON_SYN_EXCESS);
+	assert_still_waiting(&set);
 	guard->bss->test_now += SEC;
 	expect_syn(CLIENT, 1, REASON_COOKIE_SENT);
+}
+
+/* Nor just before it comes again, wherever in a unit of time it first came. */
+static void test_nobody_is_forgotten_before_the_second_is_over(void **state)
+{
+	struct waiting_set set;
+
+	(void)state;
+	guard->bss->test_now |= (1ULL << WAITING_SHIFT) - 1;
+	set = fill_waiting();
+	guard->bss->test_now += SEC - SEC / 100;
+	for (uint16_t sport = 1; sport < 2000; sport++) {
+		struct frame f;
+
+		syn(&f, FORGER, sport);
+		run_bytes(f.bytes, f.len, 1); /* a tag that is there already may get a cookie */
+	}
+	assert_still_waiting(&set);
 }
 
 /* Whoever answers a cookie pays for more: clients alone never run out. */
@@ -232,6 +264,7 @@ int main(void)
 		BUDGET_TEST(test_who_waits_is_served),
 		BUDGET_TEST(test_who_waits_too_long_waits_again),
 		BUDGET_TEST(test_nobody_is_forgotten_too_soon),
+		BUDGET_TEST(test_nobody_is_forgotten_before_the_second_is_over),
 		BUDGET_TEST(test_cookies_come_back),
 		BUDGET_TEST(test_the_known_have_their_own),
 		BUDGET_TEST(test_no_budget),
