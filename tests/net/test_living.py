@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Living with other things: several interfaces, some that come and go, other programs, commands that are killed."""
+import fcntl
 import json
 import os
 import re
@@ -93,6 +94,39 @@ def test_interface_that_comes_late(two):
     # What an operator detaches stays detached.
     bed.sluice("detach", "--interface", bed.second)
     assert bed.ping("10.8.0.1")
+
+
+def test_a_command_that_hangs_does_not_hold_the_daemon(bed):
+    file = bed.config("  deny: [10.7.0.2]\n")
+    PINS.mkdir(exist_ok=True)
+    lock = os.open(PINS, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    log = daemon(bed, file)
+    p = bed.processes[-1]
+    waiting = "packet plane: another command is changing it"
+    assert waiting in log.read_text() and bed.ping()
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    until(lambda: f"packet plane: {bed.interface} follows" in log.read_text(), "the guard")
+    assert not bed.ping()
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    bed.config()
+    p.send_signal(signal.SIGHUP)
+    until(lambda: "generation 2" in log.read_text(), "the reload")
+    assert log.read_text().count(waiting) == 2 and not bed.ping()
+    p.terminate()
+    assert p.wait(40) == 0
+    os.close(lock)
+
+
+def test_daemon_tells_when_its_guard_has_gone(bed):
+    log = daemon(bed, bed.config("  deny: [10.7.0.2]\n"))
+    bed.sluice("detach", "--interface", bed.interface)
+    gone = f"warn: packet plane: {bed.interface} has lost its guard"
+    until(lambda: gone in log.read_text(), "the warning")
+    assert bed.ping()
+    bed.sluice("attach", "-c", bed.path / "edge.yaml")
+    until(lambda: f"packet plane: {bed.interface} has a guard" in log.read_text(), "the guard")
+    assert log.read_text().count(gone) == 1
 
 
 def test_dispatcher_is_told_from_other_programs(bed):

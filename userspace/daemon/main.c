@@ -218,7 +218,7 @@ static int reload(struct daemon *d, struct error *err)
 	d->generation++;
 	d->retired[d->n_retired++] = d->current;
 	d->current = snap;
-	plane_sync(&d->plane, snap->cfg, false);
+	plane_sync(&d->plane, snap->cfg);
 	status_serve(&d->status, snap);
 	log_info("reload: generation %llu of %s", (unsigned long long)d->generation, d->path);
 	return 0;
@@ -310,7 +310,7 @@ static bool read_args(int argc, char **argv, struct args *args, int *ret_status)
 
 int main(int argc, char **argv)
 {
-	struct daemon d = {.generation = 1};
+	struct daemon d = {.generation = 1, .plane.starting = true};
 	struct args args = {0};
 	struct error err = {0};
 	sigset_t signals;
@@ -336,7 +336,7 @@ int main(int argc, char **argv)
 		stop(&d);
 		return 1;
 	}
-	plane_sync(&d.plane, d.current->cfg, true);
+	plane_sync(&d.plane, d.current->cfg);
 	log_info("serving %s with %zu workers", d.path, d.n_workers);
 	serve(&d, &signals);
 	stop(&d);

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -86,7 +87,29 @@ static void sync_one(const struct config *cfg, size_t i, const struct edge_feeds
 		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
 }
 
-void plane_sync(struct plane *p, const struct config *cfg, bool starting)
+/* By what edge_sweep_due says. */
+static bool has_guard(int due)
+{
+	return due != -ENOENT;
+}
+
+/* -1: another command has it, and plane_sync is due; or why not is logged. */
+static int take_lock(struct plane *p)
+{
+	struct error err = {0};
+	int lock = edge_lock_now(&err);
+
+	if (lock >= 0)
+		return lock;
+	if (lock != -EWOULDBLOCK)
+		log_warn("packet plane off: %s; serving without it", err.text);
+	else if (!p->due)
+		log_info("packet plane: another command is changing it; waiting for its end");
+	p->due = lock == -EWOULDBLOCK;
+	return -1;
+}
+
+void plane_sync(struct plane *p, const struct config *cfg)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	const struct edge_feeds *loaded;
@@ -102,23 +125,25 @@ void plane_sync(struct plane *p, const struct config *cfg, bool starting)
 	}
 	feed_watch_init(&p->feeds, cfg);
 	loaded = load_feeds(cfg, &feeds);
-	lock = edge_lock(&err);
-	if (lock < 0) {
-		log_warn("packet plane off: %s; serving without it", err.text);
+	lock = take_lock(p);
+	if (lock < 0)
 		return;
-	}
 	p->settings = edge_sysctl_digest();
 	if (edge_sysctl_check(&cfg->edge, false, warn, &err) < 0)
 		log_warn("packet plane: %s", err.text);
 	p->seen = calloc(cfg->edge.n_interfaces, sizeof(*p->seen));
 	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
+		struct plane_interface now;
 		char name[IF_NAMESIZE];
 
 		interface_name(cfg, i, name);
+		now.index = if_nametoindex(name);
+		sync_one(cfg, i, loaded, p->starting);
+		now.guarded = has_guard(edge_sweep_due(name));
 		if (p->seen)
-			p->seen[i] = if_nametoindex(name);
-		sync_one(cfg, i, loaded, starting);
+			p->seen[i] = now;
 	}
+	p->starting = false;
 }
 
 /* Take entries that have ended off the lists of an interface. */
@@ -129,9 +154,9 @@ static void sweep(const char *name)
 	struct edge e;
 	int n;
 
-	if (!edge_sweep_due(name))
+	lock = edge_lock_now(&err);
+	if (lock == -EWOULDBLOCK) /* it is due in a second, too */
 		return;
-	lock = edge_lock(&err);
 	n = lock < 0 ? lock : edge_open(name, &e, &err);
 	if (n == 0) {
 		n = edge_sweep(&e, &err);
@@ -141,6 +166,22 @@ static void sweep(const char *name)
 		log_warn("packet plane: %s", err.text);
 }
 
+static void look_after(struct plane_interface *seen, const char *name)
+{
+	int due = edge_sweep_due(name);
+	bool guarded = has_guard(due);
+
+	if (seen->guarded && !guarded)
+		log_warn("packet plane: %s has lost its guard (detached, or bpffs unmounted); "
+			 "SIGHUP attaches it again",
+			 name);
+	if (!seen->guarded && guarded)
+		log_info("packet plane: %s has a guard", name);
+	seen->guarded = guarded;
+	if (due > 0)
+		sweep(name);
+}
+
 /* What answers with cookies offer must be what the kernel does when the ACK comes. */
 static void follow_settings(struct plane *p, const struct config *cfg)
 {
@@ -148,21 +189,22 @@ static void follow_settings(struct plane *p, const struct config *cfg)
 	    p->settings == edge_sysctl_digest())
 		return;
 	log_info("packet plane: the kernel's settings have changed");
-	plane_sync(p, cfg, false);
+	plane_sync(p, cfg);
 }
 
-static void come_back(const struct config *cfg, size_t i)
+static void come_back(struct plane *p, const struct config *cfg, size_t i)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	const struct edge_feeds *loaded = load_feeds(cfg, &feeds);
-	_cleanup_close_ int lock = -1;
-	struct error err = {0};
+	_cleanup_close_ int lock = take_lock(p);
 
-	lock = edge_lock(&err);
+	char name[IF_NAMESIZE];
+
 	if (lock < 0)
-		log_warn("packet plane off: %s; serving without it", err.text);
-	else
-		sync_one(cfg, i, loaded, false);
+		return;
+	sync_one(cfg, i, loaded, false);
+	interface_name(cfg, i, name);
+	p->seen[i].guarded = has_guard(edge_sweep_due(name));
 }
 
 static int replace_feeds(const char *name, const struct edge_feeds *feeds, struct error *err)
@@ -177,7 +219,7 @@ static int replace_feeds(const char *name, const struct edge_feeds *feeds, struc
 	return rc;
 }
 
-static void reload_feeds(const struct config *cfg)
+static void reload_feeds(struct plane *p, const struct config *cfg)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	_cleanup_close_ int lock = -1;
@@ -185,11 +227,9 @@ static void reload_feeds(const struct config *cfg)
 
 	if (!load_feeds(cfg, &feeds))
 		return;
-	lock = edge_lock(&err);
-	if (lock < 0) {
-		log_warn("packet plane: feeds stay as they are: %s", err.text);
+	lock = take_lock(p);
+	if (lock < 0)
 		return;
-	}
 	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
 		char name[IF_NAMESIZE];
 
@@ -201,33 +241,53 @@ static void reload_feeds(const struct config *cfg)
 	}
 }
 
+/* What waits for the lock: files are not read again before it is free. */
+static void catch_up(struct plane *p, const struct config *cfg)
+{
+	int lock = take_lock(p);
+
+	if (lock < 0)
+		return;
+	close(lock);
+	plane_sync(p, cfg);
+}
+
+static void watch_interface(struct plane *p, const struct config *cfg, size_t i)
+{
+	unsigned int before = p->seen[i].index;
+	char name[IF_NAMESIZE];
+
+	interface_name(cfg, i, name);
+	look_after(&p->seen[i], name);
+	p->seen[i].index = if_nametoindex(name);
+	if (p->seen[i].index == before)
+		return;
+	if (!p->seen[i].index) {
+		log_warn("packet plane: %s has gone; its lists wait for it", name);
+		return;
+	}
+	log_info("packet plane: %s is there", name);
+	come_back(p, cfg, i);
+}
+
 void plane_watch(struct plane *p, const struct config *cfg)
 {
-	follow_settings(p, cfg);
-	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++) {
-		unsigned int before = p->seen[i];
-		char name[IF_NAMESIZE];
-
-		interface_name(cfg, i, name);
-		sweep(name);
-		p->seen[i] = if_nametoindex(name);
-		if (p->seen[i] == before)
-			continue;
-		if (!p->seen[i]) {
-			log_warn("packet plane: %s has gone; its lists wait for it", name);
-			continue;
-		}
-		log_info("packet plane: %s is there", name);
-		come_back(cfg, i);
+	if (p->due) {
+		catch_up(p, cfg);
+		return;
 	}
+	follow_settings(p, cfg);
+	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++)
+		watch_interface(p, cfg, i);
 	if (feed_watch_changed(&p->feeds, cfg))
-		reload_feeds(cfg);
+		reload_feeds(p, cfg);
 }
 
 void plane_fini(struct plane *p)
 {
 	free(p->seen);
 	p->seen = NULL;
+	p->due = false;
 	feed_watch_fini(&p->feeds);
 }
 

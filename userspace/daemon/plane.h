@@ -9,23 +9,31 @@
 #include "conf/config.h"
 #include "daemon/feed_watch.h"
 
+struct plane_interface {
+	unsigned int index; /* 0: it is not there */
+	bool guarded;
+};
+
 /* What was there when last looked at. */
 struct plane {
-	unsigned int *seen; /* the file's interfaces in its order: their indexes, 0 for none */
-	uint64_t settings;  /* edge_sysctl_digest's */
+	struct plane_interface *seen; /* the file's, in its order */
+	uint64_t settings;	      /* edge_sysctl_digest's */
 	struct feed_watch feeds;
+	bool starting; /* true before the first plane_sync */
+	bool due;      /* one waits until another command gives the lock back */
 };
 
 /*
  * Attach the guard to the file's interfaces, or apply the file's policy where it is attached already; when starting, also
  * put this build's program in the place of an older one. What is not
- * possible is logged with its reason, and requests are served without.
+ * possible is logged with its reason, and requests are served without. While another command has the lock it is not waited
+ * for: plane_watch does it then.
  */
-void plane_sync(struct plane *p, const struct config *cfg, bool starting);
+void plane_sync(struct plane *p, const struct config *cfg);
 
 /*
- * Attach to what has come back, or has come at last, since the last call, load feeds whose files changed, and follow the
- * kernel's settings that the SYN gate depends on; every second, say.
+ * Attach to what has come back, or has come at last, since the last call, load feeds whose files changed, follow the
+ * kernel's settings that the SYN gate depends on, and tell when a guard has gone; every second, say.
  */
 void plane_watch(struct plane *p, const struct config *cfg);
 

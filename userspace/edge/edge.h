@@ -66,6 +66,9 @@ struct edge {
  */
 int edge_lock(struct error *err);
 
+/* The same without waiting. -EWOULDBLOCK: another one has it. */
+int edge_lock_now(struct error *err);
+
 struct edge_attachment {
 	char name[IF_NAMESIZE];
 	enum conf_xdp_mode mode; /* asked for */

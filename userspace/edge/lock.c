@@ -131,7 +131,7 @@ static void end_killed(void)
 		edge_done();
 }
 
-int edge_lock(struct error *err)
+static int lock(int how, struct error *err)
 {
 	_cleanup_close_ int fd = -1;
 	int rc = mount_bpffs(err);
@@ -146,9 +146,19 @@ int edge_lock(struct error *err)
 	if (fd < 0)
 		return errno == EACCES ? error_set(err, errno, "the packet plane needs root")
 				       : error_sys(err, errno, "%s", EDGE_ROOT);
-	while (flock(fd, LOCK_EX) < 0)
+	while (flock(fd, how) < 0)
 		if (errno != EINTR)
 			return error_sys(err, errno, "%s: lock", EDGE_ROOT);
 	end_killed();
 	return take_fd(fd);
+}
+
+int edge_lock(struct error *err)
+{
+	return lock(LOCK_EX, err);
+}
+
+int edge_lock_now(struct error *err)
+{
+	return lock(LOCK_EX | LOCK_NB, err);
 }
