@@ -83,6 +83,22 @@ def test_interface_comes_back_with_its_lists(two):
     assert not bed.ping("10.8.0.1") and bed.ping("10.7.0.1")
 
 
+def test_interface_that_was_renamed(bed):
+    bed.attach("  deny: [10.7.0.2]\n")
+    old, new = bed.interface, bed.interface.replace("slg", "slr")
+    run("ip", "-n", bed.gateway, "link", "set", old, "name", new)
+    assert not bed.ping()
+    config = bed.config().read_text().replace(old, new)
+    (bed.path / "edge.yaml").write_text(config)
+    r = bed.sluice("attach", "-c", bed.path / "edge.yaml", check=False)
+    assert (r.returncode, r.stderr) == (1, f"sluice: {new} has the guard that was attached to it as {old}: "
+                                           f"'sluice detach --interface {old}' first\n")
+    bed.sluice("detach", "--interface", old)
+    bed.sluice("attach", "-c", bed.path / "edge.yaml")
+    assert bed.json("status", "--interface", new)[0]["attached"] is True
+    bed.sluice("detach", "--interface", new)
+
+
 def test_interface_that_comes_late(two):
     bed = two
     run("ip", "-n", bed.gateway, "link", "del", bed.second)

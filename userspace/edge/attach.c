@@ -27,13 +27,52 @@ static int check_ethernet(const struct device *d, struct error *err)
 			   : error_set(err, EOPNOTSUPP, "%s is not an Ethernet interface", d->name);
 }
 
+struct search {
+	uint32_t program_id;
+	char name[IF_NAMESIZE];
+};
+
+static int compare_program(const char *name, void *arg)
+{
+	struct search *s = arg;
+	struct hook_state state = {.program_id = 0};
+	struct hook hook;
+	int rc = hook_open(EDGE_DIR, name, &hook);
+
+	if (rc < 0)
+		return 0;
+	rc = hook_read(&hook, &state);
+	hook_close(&hook);
+	if (rc < 0 || state.program_id != s->program_id)
+		return 0;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	return 1;
+}
+
+/* The name by which a guard is pinned that runs this program: an interface may have another name since. */
+static bool is_guard(uint32_t program_id, char ret_name[IF_NAMESIZE])
+{
+	struct search s = {.program_id = program_id};
+
+	if (edge_each(compare_program, &s, NULL) <= 0)
+		return false;
+	memcpy(ret_name, s.name, IF_NAMESIZE);
+	return true;
+}
+
 static int refuse_foreign(const char *name, uint32_t program_id, bool share, struct error *err)
 {
 	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(program_id);
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
+	char pinned[IF_NAMESIZE];
 	bool dispatcher;
 
+	if (is_guard(program_id, pinned))
+		return error_set(err, EBUSY,
+				 "%s has the guard that was attached to it as %s: 'sluice detach "
+				 "--interface %s' first",
+				 name, pinned, pinned);
 	if (fd >= 0)
 		bpf_obj_get_info_by_fd(fd, &info, &len);
 	dispatcher = strcmp(info.name, "xdp_dispatcher") == 0;
