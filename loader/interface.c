@@ -157,9 +157,9 @@ enum status cmd_apply(const struct options *o)
 	v.json = o->json ? json_array() : NULL;
 	rc = command_open(o, &lock, &edges, &v.err);
 	if (rc == 0)
-		rc = edge_sysctl_check(&cfg->edge, false, command_warn, &v.err);
-	if (rc == 0)
 		rc = edge_apply(edges.items, edges.n, cfg, &feeds, command_warn, &v.err);
+	if (rc == 0 && edge_sysctl_check(&cfg->edge, false, command_warn, &v.err) < 0)
+		command_warn(v.err.text);
 	for (size_t i = 0; rc == 0 && i < edges.n; i++) {
 		check_capacity(&edges.items[i], cfg);
 		did(&v, edges.items[i].name, "applied");

@@ -207,6 +207,29 @@ def test_apply_names_settings_too(bed):
     assert bed.json("status", *here)[0]["syn_mode"] == "always"
 
 
+def test_settings_of_another_namespace_are_not_taken(bed):
+    """They would be promised to clients by a kernel that has others."""
+    bed.sysctl("net.ipv4.tcp_timestamps", 1)
+    bed.inside(bed.client, "sysctl", "-qw", "net.ipv4.tcp_timestamps=2")
+    bed.attach("  syn_flood: {mode: always}\n")
+    before = bed.state()
+    assert before[0]["cookies"] == {"timestamps": False, "sack": False, "window_scale": None}
+    # The same name there is not the same interface.
+    bed.inside(bed.client, "ip", "link", "add", bed.interface, "type", "veth")
+    r = bed.inside(bed.client, BUILD / "sluice", "apply", *here(bed), "-c", bed.config("  syn_flood: {mode: auto}\n"), check=False)
+    assert (r.returncode, r.stdout) == (1, "")
+    assert r.stderr == (f"sluice: syn_flood: {bed.interface} is not in this network namespace: run this in its own "
+                        "(nsenter --net=/run/netns/NAME)\n")
+    assert bed.state() == before
+    log = bed.path / "stderr"
+    bed.start(bed.client, BUILD / "sluiced", "-c", bed.config("  syn_flood: {mode: auto}\n"))
+    until(lambda: "serving without it" in log.read_text(), "sluiced")
+    assert f"{bed.interface} is not in this network namespace" in log.read_text() and bed.state() == before
+    # Without the gate they are no part of the policy.
+    bed.inside(bed.client, BUILD / "sluice", "apply", *here(bed), "-c", bed.config("  syn_flood: {mode: 'off'}\n"))
+    assert bed.json("status", *here(bed))[0]["syn_mode"] == "off"
+
+
 def test_the_daemon_follows_the_settings(bed):
     bed.sysctl("net.ipv4.tcp_syncookies", 2)
     bed.sysctl("net.ipv4.tcp_timestamps", 2)

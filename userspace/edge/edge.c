@@ -256,6 +256,21 @@ static int prepare(struct edge_batch *b, const struct config *cfg, void (*warn)(
 	return rc;
 }
 
+/* The kernel's settings of another namespace would be promised to clients, and not kept. One that has gone meets none. */
+static int check_settings(const struct edge *e, const struct conf_edge *conf, struct error *err)
+{
+	struct edge_status status;
+	int rc;
+
+	if (conf->syn_flood.mode == CONF_SYN_OFF || !hook_is_open(&e->hook))
+		return 0;
+	rc = edge_status(e, &status, err);
+	if (rc < 0 || !status.attached)
+		return rc;
+	rc = edge_check_here(e, &status, err);
+	return rc < 0 ? error_prefix(err, "syn_flood") : 0;
+}
+
 /* Feeds of the first n that are ready, but will not count. */
 static void abort_feeds(const struct edge *edges, size_t n, const struct edge_feeds_ready *ready)
 {
@@ -272,7 +287,9 @@ int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 	size_t fed = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = edge_batch_begin(&batches[i], &edges[i], err);
+		rc = check_settings(&edges[i], &cfg->edge, err);
+		if (rc == 0)
+			rc = edge_batch_begin(&batches[i], &edges[i], err);
 		if (rc == 0)
 			rc = prepare(&batches[i], cfg, warn, err);
 		if (rc == 0)
@@ -308,15 +325,14 @@ static uint64_t wall_of_boot(uint64_t boot)
 }
 
 /* Native or generic; auto: it can't be seen from this network namespace. */
-static enum conf_xdp_mode mode_of(const struct edge *e, const struct edge_status *s)
+static enum conf_xdp_mode mode_of(const struct edge_status *s)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	char name[IF_NAMESIZE];
 
 	if (s->is_shared)
 		return s->share.mode;
-	if (!s->attached || !if_indextoname(s->ifindex, name) || strcmp(name, e->name) != 0 ||
-	    bpf_xdp_query((int)s->ifindex, 0, &query) < 0 || query.prog_id != s->program_id)
+	if (!s->attached || bpf_xdp_query((int)s->ifindex, 0, &query) < 0 ||
+	    query.prog_id != s->program_id)
 		return CONF_XDP_AUTO;
 	return query.attach_mode == XDP_ATTACHED_DRV ? CONF_XDP_NATIVE : CONF_XDP_GENERIC;
 }
@@ -349,8 +365,20 @@ int edge_status(const struct edge *e, struct edge_status *ret, struct error *err
 		s.program_bytes = prog.jited_prog_len;
 		memcpy(s.program_tag, prog.tag, sizeof(s.program_tag));
 	}
-	s.mode = mode_of(e, &s);
+	s.mode = mode_of(&s);
 	*ret = s;
+	return 0;
+}
+
+int edge_check_here(const struct edge *e, const struct edge_status *status, struct error *err)
+{
+	if (!status->attached)
+		return error_set(err, ENODEV, "%s has gone", e->name);
+	if (status->is_shared ? hook_is_elsewhere(&e->hook) : status->mode == CONF_XDP_AUTO)
+		return error_set(err, ENODEV,
+				 "%s is not in this network namespace: run this in its own "
+				 "(nsenter --net=/run/netns/NAME)",
+				 e->name);
 	return 0;
 }
 

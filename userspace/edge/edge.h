@@ -113,7 +113,8 @@ void edge_close(struct edge *e);
  * Make the entries of the file those of cfg, and ports and policy, too, on all of the interfaces or none; entries of the
  * operator stay. Every packet meets all of the old policy or all of the new one, feeds (the file's, by edge_feeds_load; NULL:
  * those that are there stay) included; on failure nothing has changed. Bans of what bans.never names are lifted; warn (may be
- * NULL) is told that, and of bans that are wider and stay. Under the lock.
+ * NULL) is told that, and of bans that are wider and stay. Under the lock. -ENODEV: the SYN gate is on, for which this network
+ * namespace's settings are read, and an interface is in another one.
  */
 int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 	       const struct edge_feeds *feeds, void (*warn)(const char *text), struct error *err);
@@ -140,6 +141,9 @@ struct edge_status {
 int edge_policy(const struct edge *e, struct policy *ret, struct error *err);
 
 int edge_status(const struct edge *e, struct edge_status *ret, struct error *err);
+
+/* -ENODEV: its interface has gone, or is not in this network namespace. */
+int edge_check_here(const struct edge *e, const struct edge_status *status, struct error *err);
 
 /* Sums over all CPUs since the attach. */
 int edge_stats(const struct edge *e, struct counter ret[REASON_COUNT], struct error *err);

@@ -235,20 +235,6 @@ static int meet(const struct guard *g, const struct edge *e, const struct frame 
 	return error_sys(err, errno, "%s: the program can't be run", e->name);
 }
 
-static int check_here(const struct edge *e, const struct edge_status *status, struct error *err)
-{
-	char name[IF_NAMESIZE];
-
-	if (!status->attached)
-		return error_set(err, ENODEV, "%s has gone", e->name);
-	if (!if_indextoname(status->ifindex, name) || strcmp(name, e->name) != 0)
-		return error_set(err, ENODEV,
-				 "%s is not in this network namespace: run this in its own "
-				 "(nsenter --net=/run/netns/NAME)",
-				 e->name);
-	return 0;
-}
-
 /* What a per-CPU map of counters has counted: the number of the only one. 0: none, or the first. */
 static uint32_t find_counted(const struct bpf_map *map, uint32_t n_keys, uint32_t n_counters)
 {
@@ -312,7 +298,7 @@ int edge_explain(const struct edge *e, const struct edge_question *q, struct edg
 	int rc = edge_status(e, &status, err);
 
 	if (rc == 0)
-		rc = check_here(e, &status, err);
+		rc = edge_check_here(e, &status, err);
 	if (rc == 0)
 		rc = load(e, &status, &g, err);
 	if (rc < 0)

@@ -31,6 +31,12 @@ static inline bool hook_is_shared(const struct hook *h)
 	return h->program >= 0;
 }
 
+/* False: of maps that nothing holds yet. */
+static inline bool hook_is_open(const struct hook *h)
+{
+	return h->link >= 0 || h->program >= 0;
+}
+
 /* This network namespace's cookie; 0: the kernel does not tell. */
 uint64_t hook_netns(void);
 
