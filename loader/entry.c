@@ -32,6 +32,25 @@ uint32_t entry_until(const struct options *o)
 		      : 0;
 }
 
+int entry_keep(struct entry_kept *kept, const char *text)
+{
+	if (kept->n++ == 0)
+		snprintf(kept->first, sizeof(kept->first), "%s", text);
+	return 0;
+}
+
+void entry_warn_kept(const struct entry_kept *kept, const struct options *o, const struct edge *e)
+{
+	char text[256], others[64] = "";
+
+	if (kept->n > 1)
+		snprintf(others, sizeof(others), " (and %zu more)", kept->n - 1);
+	snprintf(text, sizeof(text), "%s: %s: %s is there without end, and stays%s", e->name,
+		 o->family, kept->first, others);
+	if (kept->n)
+		command_warn(text);
+}
+
 static void add_note(const struct edge *e, uint16_t number, json_t *to)
 {
 	struct note note;

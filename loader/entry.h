@@ -20,6 +20,18 @@ int entry_make_note(const struct options *o, const struct edge *e, uint16_t *ret
 /* The end that it gives to them: seconds of CLOCK_MONOTONIC; 0: none. */
 uint32_t entry_until(const struct options *o);
 
+/* What is there without end, and keeps its place from what would end. */
+struct entry_kept {
+	char first[EDGE_RULE_TEXT];
+	size_t n;
+};
+
+/* One more; 0. */
+int entry_keep(struct entry_kept *kept, const char *text);
+
+/* Nothing, when there is none. */
+void entry_warn_kept(const struct entry_kept *kept, const struct options *o, const struct edge *e);
+
 /* Of an end, not 0. */
 uint64_t entry_seconds_left(uint32_t until);
 

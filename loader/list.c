@@ -50,15 +50,23 @@ static int add(struct visit *v, struct edge_batch *b)
 {
 	struct call *c = call_of(v);
 	struct edge_entry entry = {.origin = ORIGIN_OPERATOR, .until = entry_until(v->o)};
+	char text[CONF_CIDR_TEXT];
 	int rc = entry_make_note(v->o, b->edge, &entry.note, &v->err);
+	struct entry_kept kept = {0};
 
 	for (size_t i = 0; rc == 0 && i < c->addresses.n; i++) {
 		entry.cidr = c->addresses.items[i];
 		rc = edge_list_add(b, c->list, &entry, &v->err);
+		if (rc > 0) {
+			conf_cidr_format(&entry.cidr, text);
+			rc = entry_keep(&kept, text);
+		}
 	}
+	if (rc == 0)
+		entry_warn_kept(&kept, v->o, b->edge);
 	if (rc == 0 && c->list == EDGE_NEVER)
 		rc = lift(c, b);
-	return rc < 0 ? rc : (int)c->addresses.n;
+	return rc < 0 ? rc : (int)(c->addresses.n - kept.n);
 }
 
 static int del(struct visit *v, struct edge_batch *b)

@@ -79,13 +79,22 @@ static int each(struct visit *v, struct edge_batch *b,
 		int (*fn)(struct edge_batch *b, const struct edge_rule *rule, struct error *err),
 		const struct edge_rules *rules)
 {
+	struct entry_kept kept = {0};
+	char text[EDGE_RULE_TEXT];
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < rules->n; i++)
+	for (size_t i = 0; rc == 0 && i < rules->n; i++) {
 		rc = fn(b, &rules->items[i], &v->err);
+		if (rc > 0) {
+			edge_rule_format(&rules->items[i], text);
+			rc = entry_keep(&kept, text);
+		}
+	}
 	if (rc == 0)
 		rc = edge_rules_prepare(b, &v->err);
-	return rc < 0 ? rc : (int)rules->n;
+	if (rc == 0)
+		entry_warn_kept(&kept, v->o, b->edge);
+	return rc < 0 ? rc : (int)(rules->n - kept.n);
 }
 
 static int add(struct visit *v, struct edge_batch *b)

@@ -114,7 +114,8 @@ static const struct cmdline_option options[OPTION_COUNT] = {
 				       "instead of only naming it."},
 	[OPTION_JSON] = {"json", 'j', NULL, AT(json), .help = "Print JSON, for scripts."},
 	[OPTION_TTL] = {"ttl", 't', "DURATION", .parse = parse_ttl,
-			.help = "The entries end after this time: 30s, 10m, 24h."},
+			.help = "The entries end after this time: 30s, 10m, 24h. One that is there "
+				"without end stays so."},
 	[OPTION_NOTE] = {"note", 'n', "TEXT", AT(note),
 			 .help = "Why the entries are there; 47 bytes are kept."},
 	[OPTION_BY] = {"by", 'b', "WHO", AT(by),
@@ -210,7 +211,8 @@ const struct command commands[] = {
 	 .help = "Detach it from IF, or from all, and forget its lists."},
 	{"apply", cmd_apply, .options = COMMON | OPTION(CONFIG), .required = OPTION(CONFIG),
 	 .help = "Put FILE's lists, ports and policy in place of those attached; what was added by "
-		 "hand stays."},
+		 "hand stays. Of an entry by hand that would end and that FILE names, too, the end "
+		 "counts once FILE names it no more."},
 	{"upgrade", cmd_upgrade, .options = COMMON | OPTION(CONFIG),
 	 .help = "Put this build's program in place of the attached one; lists, policy and "
 		 "counters stay. With FILE, room for as many bans as it says, when that is more."},

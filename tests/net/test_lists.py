@@ -34,6 +34,34 @@ def test_an_entry_ends_by_itself(bed):
     assert [e["formatted"]["key"]["addr"] for e in json.loads(bed.inside(bed.gateway, *dump).stdout)] == [[192, 0, 2, 1]]
 
 
+def test_what_ends_lifts_nothing(bed):
+    """A denial for a while of what the file denies, in either order."""
+    file = bed.config("  deny: [10.7.0.2]\n  rules: [{deny: ['fd07::2'], to: [tcp/22]}]\n")
+    here = ("--interface", bed.interface)
+    bed.sluice("attach", "-c", file)
+    r = bed.sluice("deny", "add", "10.7.0.2", "192.0.2.1", "--ttl", "1s", *here)
+    assert r.stdout == f"{bed.interface}: deny: 1 added\n"
+    assert r.stderr == f"sluice: warning: {bed.interface}: deny: 10.7.0.2 is there without end, and stays\n"
+    r = bed.sluice("rule", "add", "deny", "fd07::2", "tcp/22", "--ttl", "1s", *here)
+    assert r.stdout == f"{bed.interface}: rule: 0 added\n"
+    assert r.stderr == f"sluice: warning: {bed.interface}: rule: fd07::2 to tcp/22 is there without end, and stays\n"
+    r = bed.sluice("rule", "add", "allow", "fd07::2", "tcp/22", "--ttl", "1s", *here, check=False)
+    assert r.returncode == 1 and "fd07::2 to tcp/22: there is a rule without end that says otherwise" in r.stderr
+    until(lambda: prefixes(bed) == ["10.7.0.2"], "the end of the other")
+    assert not bed.ping()
+    assert [r["origin"] for r in bed.json("rule", "list", *here)[0]["rules"]] == ["file"]
+    # The file names what was denied by hand, and names it no more.
+    bed.sluice("apply", "-c", bed.config(), *here)
+    assert bed.ping()
+    bed.sluice("deny", "add", "10.7.0.2", "--ttl", "10m", "--note", "scans", "--by", "alice", *here)
+    bed.sluice("apply", "-c", bed.config("  deny: [10.7.0.2]\n"), *here)
+    assert entries(bed) == [{"prefix": "10.7.0.2", "origin": "file", "by": "alice", "why": "scans"}]
+    bed.sluice("apply", "-c", bed.config(), *here)
+    (entry,) = entries(bed)
+    assert 590 <= entry.pop("expires_in") <= 601 and not bed.ping()
+    assert entry == {"prefix": "10.7.0.2", "origin": "operator", "by": "alice", "why": "scans"}
+
+
 def test_the_daemon_removes_what_has_ended(bed):
     daemon(bed, bed.config("  deny: [192.0.2.1]\n"))
     deny4 = f"/sys/fs/bpf/sluice/{bed.interface}/deny4"

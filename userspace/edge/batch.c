@@ -56,6 +56,20 @@ static void head_write(const struct edge *e, uint32_t generation, enum batch bat
 	__atomic_store_n((uint64_t *)e->shared, head.word, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * The operator's entry with an end that the file names too is the file's, without one, for as long as the file says so.
+ * next_until then keeps the operator's end; while the file's entry changes it has the same value or gives it up.
+ */
+static uint32_t held(const union edge_value *v, bool committed)
+{
+	if (v->list.stage == STAGE_CHANGING && committed)
+		return v->list.origin == ORIGIN_OPERATOR && v->list.next_origin == ORIGIN_FILE &&
+				       !v->list.next_until
+			       ? v->list.until
+			       : 0;
+	return v->list.origin == ORIGIN_FILE && !v->list.until ? v->list.next_until : 0;
+}
+
 /* next_* take the places of the others. */
 static void change(const struct edge *e, int map, union edge_value *v)
 {
@@ -70,11 +84,11 @@ static void change(const struct edge *e, int map, union edge_value *v)
 		v->rule.action = v->rule.next_action;
 }
 
-static void clear_next(const struct edge *e, int map, union edge_value *v)
+static void clear_next(const struct edge *e, int map, union edge_value *v, uint32_t until)
 {
 	v->list.stage = STAGE_NONE;
 	v->list.next_origin = 0;
-	v->list.next_until = 0;
+	v->list.next_until = until;
 	if (map == e->bans) {
 		v->ban.next_offences = 0;
 		return;
@@ -87,11 +101,13 @@ static void clear_next(const struct edge *e, int map, union edge_value *v)
 /* What an entry is once the batch has been committed or taken back; false: it goes. */
 static bool settled(const struct edge *e, int map, union edge_value *v, bool committed)
 {
+	uint32_t until = held(v, committed);
+
 	if (v->list.stage == (committed ? STAGE_REMOVING : STAGE_ADDING))
 		return false;
 	if (v->list.stage == STAGE_CHANGING && committed)
 		change(e, map, v);
-	clear_next(e, map, v);
+	clear_next(e, map, v, until);
 	return true;
 }
 
@@ -220,6 +236,12 @@ static bool find(const struct edge *e, int map, const union edge_key *key, union
 		return false;
 	return bpf_map_get_next_key(map, key, &next) < 0 ||
 	       memcmp(first.bytes, next.bytes, sizeof(next.bytes)) != 0;
+}
+
+bool edge_batch_look(const struct edge_batch *b, int map, const union edge_key *key,
+		     union edge_value *ret)
+{
+	return find(b->edge, map, key, ret) && settled(b->edge, map, ret, true);
 }
 
 /* Write an entry as it is staged, and remember what was there. */

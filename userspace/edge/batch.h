@@ -43,6 +43,10 @@ int edge_batch_begin(struct edge_batch *b, const struct edge *e, struct error *e
 int edge_batch_put(struct edge_batch *b, int map, const union edge_key *key,
 		   const union edge_value *value);
 
+/* The entry of this key, as it will be once the batch is committed; false: there is none. */
+bool edge_batch_look(const struct edge_batch *b, int map, const union edge_key *key,
+		     union edge_value *ret);
+
 /* -ENOENT: there is no such entry. */
 int edge_batch_del(struct edge_batch *b, int map, const union edge_key *key);
 
@@ -61,7 +65,10 @@ void edge_batch_resume(const struct edge *e, bool policy);
 /* Take everything back. Ends the batch; nothing to do after a commit. */
 void edge_batch_abort(struct edge_batch *b);
 
-/* What a reader sees of an entry of a map now: false when it does not count, else with next_* in their places. */
+/*
+ * What a reader sees of an entry of a map now: false when it does not count, else with next_* in their places. What is left in
+ * next_until is the end of an operator's entry that the file's holds the place of, 0: of none.
+ */
 bool edge_entry_view(const struct edge *e, int map, union edge_value *value);
 
 /* The same with what is staged committed, and whether it has ended or not. */

@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "conf/cidr.h"
 #include "edge/lengths.h"
 #include "edge/rules.h"
@@ -33,8 +34,8 @@ static int map_of(const struct edge *e, enum edge_list list, int family)
 	return family == AF_INET ? e->deny4 : e->deny6;
 }
 
-int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_entry *entry,
-		  struct error *err)
+static int put(struct edge_batch *b, enum edge_list list, const struct edge_entry *entry,
+	       struct error *err)
 {
 	union edge_key key = key_of(&entry->cidr);
 	union edge_value value = {
@@ -52,6 +53,19 @@ int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_e
 	if (rc == -ENOSPC)
 		return error_set(err, ENOSPC, "%s: the list is full", text);
 	return error_sys(err, -rc, "%s: can't be added", text);
+}
+
+int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_entry *entry,
+		  struct error *err)
+{
+	union edge_key key = key_of(&entry->cidr);
+	union edge_value there;
+
+	if (entry->until &&
+	    edge_batch_look(b, map_of(b->edge, list, entry->cidr.family), &key, &there) &&
+	    !there.list.until)
+		return 1;
+	return put(b, list, entry, err);
 }
 
 int edge_list_del(struct edge_batch *b, enum edge_list list, const struct conf_cidr *cidr,
@@ -111,6 +125,7 @@ static int append_visible(const void *raw, const void *value, void *arg)
 	memcpy(entry.cidr.addr, key.addr, sizeof(key.addr));
 	entry.origin = v.list.origin;
 	entry.until = v.list.until;
+	entry.held = v.list.next_until;
 	entry.note = v.list.note;
 	return append(&r->out, &entry);
 }
@@ -173,6 +188,37 @@ static struct edge_entry *find(const struct edge_entries *sorted, const struct c
 			 : NULL;
 }
 
+/* Stage one entry of the file. */
+static int follow_one(struct edge_batch *b, enum edge_list list, const struct edge_entry *there,
+		      const struct edge_entry *wanted, struct error *err)
+{
+	struct edge_entry entry = *wanted;
+
+	if (there && list != EDGE_TIERS &&
+	    (there->held || (there->origin == ORIGIN_OPERATOR && there->until)))
+		entry.note = there->note;
+	/* The operator's stays the operator's. */
+	if (there && !there->until &&
+	    (there->origin == ORIGIN_OPERATOR || there->note == entry.note))
+		return 0;
+	return put(b, list, &entry, err);
+}
+
+/* The file names it no more; the operator's that it held the place of may have time left. */
+static int unfollow(struct edge_batch *b, enum edge_list list, const struct edge_entry *old,
+		    struct error *err)
+{
+	struct edge_entry entry = *old;
+	int rc;
+
+	entry.origin = ORIGIN_OPERATOR;
+	entry.until = old->held;
+	if (old->held > clock_seconds())
+		return put(b, list, &entry, err);
+	rc = edge_list_del(b, list, &old->cidr, err);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 int edge_list_follow(struct edge_batch *b, enum edge_list list, const struct edge_entries *wanted,
 		     struct error *err)
 {
@@ -193,19 +239,15 @@ int edge_list_follow(struct edge_batch *b, enum edge_list list, const struct edg
 
 		if (there)
 			named[there - old.items] = true;
-		/* The operator's stays the operator's. */
-		if (there && !there->until &&
-		    (there->origin == ORIGIN_OPERATOR || there->note == entry->note))
-			continue;
-		rc = edge_list_add(b, list, entry, err);
+		rc = follow_one(b, list, there, entry, err);
 		if (rc < 0)
 			return rc;
 	}
 	for (size_t i = 0; i < old.n; i++) {
 		if (old.items[i].origin != ORIGIN_FILE || named[i])
 			continue;
-		rc = edge_list_del(b, list, &old.items[i].cidr, err);
-		if (rc < 0 && rc != -ENOENT)
+		rc = unfollow(b, list, &old.items[i], err);
+		if (rc < 0)
 			return rc;
 	}
 	return 0;

@@ -13,7 +13,9 @@ struct edge_entry {
 	struct conf_cidr cidr;
 	enum origin origin;
 	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end */
-	uint16_t note;	/* for edge_note_read, 0: none; of EDGE_TIERS the number of the tier */
+	uint32_t
+		held; /* the file's: when the operator's of this prefix ends, which comes back without the file's; 0: there is none */
+	uint16_t note; /* for edge_note_read, 0: none; of EDGE_TIERS the number of the tier */
 };
 
 struct edge_entries {
@@ -27,7 +29,10 @@ static inline void edge_entries_fini(struct edge_entries *e)
 	free(e->items);
 }
 
-/* Replaces an entry of the same prefix. -ENOSPC: the list is full. */
+/*
+ * Replaces an entry of the same prefix. 1: that one has no end, and one that has does not take its place; nothing has changed.
+ * -ENOSPC: the list is full.
+ */
 int edge_list_add(struct edge_batch *b, enum edge_list list, const struct edge_entry *entry,
 		  struct error *err);
 
@@ -43,7 +48,10 @@ int edge_list_read(const struct edge *e, enum edge_list list, struct edge_entrie
 const struct edge_entry *edge_entries_match(const struct edge_entries *entries,
 					    const struct conf_cidr *address);
 
-/* Make the file's entries those of cidrs: add what is missing, remove what an earlier file has put there. */
+/*
+ * Make the file's entries those of cidrs: add what is missing, remove what an earlier file has put there. The operator's stay: one
+ * with an end has none while the file names it, and its own again afterwards.
+ */
 int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struct conf_cidrs *cidrs,
 			  struct error *err);
 

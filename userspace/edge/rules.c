@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "conf/cidr.h"
 #include "edge/lengths.h"
 
@@ -37,6 +38,7 @@ static struct edge_rule rule_of(const struct rule_key *k, const struct rule_valu
 		.action = v->action,
 		.origin = v->origin,
 		.until = v->until,
+		.held = v->next_until,
 		.note = v->note,
 	};
 
@@ -67,7 +69,7 @@ static int compare(const void *a, const void *b)
 	return conf_cidr_compare(&x->cidr, &y->cidr);
 }
 
-int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
+static int put(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
 {
 	union edge_key key = key_of(rule);
 	union edge_value value = {.rule = {.origin = rule->origin,
@@ -83,6 +85,23 @@ int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct err
 	if (rc == -ENOSPC)
 		return error_set(err, ENOSPC, "%s: there is no room for more rules", text);
 	return error_sys(err, -rc, "%s: can't be added", text);
+}
+
+int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
+{
+	union edge_key key = key_of(rule);
+	char text[EDGE_RULE_TEXT];
+	union edge_value there;
+
+	if (!rule->until || !edge_batch_look(b, b->edge->rules, &key, &there) || there.list.until)
+		return put(b, rule, err);
+	if (there.rule.action == rule->action)
+		return 1;
+	edge_rule_format(rule, text);
+	return error_set(err, EEXIST,
+			 "%s: there is a rule without end that says otherwise, and one with an end "
+			 "can't take its place",
+			 text);
 }
 
 int edge_rule_del(struct edge_batch *b, const struct edge_rule *rule, struct error *err)
@@ -190,20 +209,40 @@ bool edge_rule_find(const struct edge *e, const struct conf_cidr *address, struc
 	return look(e, &rule, ret);
 }
 
+/* The operator's again, of which the file's held the place. */
+static int give_back(struct edge_batch *b, const struct edge_rule *old, struct error *err)
+{
+	struct edge_rule rule = *old;
+
+	rule.origin = ORIGIN_OPERATOR;
+	rule.until = old->held;
+	return put(b, &rule, err);
+}
+
 /* Stage one entry of the file. */
 static int follow_one(struct edge_batch *b, const struct edge_rules *old, bool *named,
 		      const struct edge_rule *rule, struct error *err)
 {
 	const struct edge_rule *there =
 		old->n ? bsearch(rule, old->items, old->n, sizeof(*rule), compare) : NULL;
+	struct edge_rule next = *rule;
+	bool same;
 
 	if (!there)
-		return edge_rule_add(b, rule, err);
+		return put(b, rule, err);
+	same = there->action == rule->action;
 	named[there - old->items] = true;
-	/* The operator's stays the operator's. */
-	if (!there->until && (there->origin == ORIGIN_OPERATOR || there->action == rule->action))
+	/* The operator's stays the operator's, and nobody whom he denies gets in before the time. */
+	if (there->origin == ORIGIN_OPERATOR &&
+	    (!there->until || (!same && there->action == RULE_DENY)))
 		return 0;
-	return edge_rule_add(b, rule, err);
+	if (!same && there->action == RULE_DENY && there->held > clock_seconds())
+		return give_back(b, there, err);
+	if (same && !there->until)
+		return 0;
+	if (same && there->origin == ORIGIN_OPERATOR)
+		next.note = there->note;
+	return put(b, &next, err);
 }
 
 static int follow_rule(struct edge_batch *b, const struct edge_rules *old, bool *named,
@@ -244,7 +283,9 @@ int edge_rules_follow_file(struct edge_batch *b, const struct conf_edge *conf, s
 		rc = follow_rule(b, &old, named, &conf->rules[i], err);
 	for (size_t i = 0; rc == 0 && i < old.n; i++)
 		if (old.items[i].origin == ORIGIN_FILE && !named[i])
-			rc = edge_rule_del(b, &old.items[i], err);
+			rc = old.items[i].held > clock_seconds()
+				     ? give_back(b, &old.items[i], err)
+				     : edge_rule_del(b, &old.items[i], err);
 	return rc;
 }
 
@@ -287,7 +328,7 @@ static int mark(struct edge_batch *b, const struct edge_rule *rules, size_t n, s
 	if (endless)
 		marker.until = 0;
 	if (only && (!there || there->origin != marker.origin || there->until != marker.until))
-		return edge_rule_add(b, &marker, err);
+		return put(b, &marker, err);
 	return !only && there ? edge_rule_del(b, &marker, err) : 0;
 }
 

@@ -16,6 +16,7 @@ struct edge_rule {
 	enum rule_action action;
 	enum origin origin;
 	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end */
+	uint32_t held;	/* as struct edge_entry has it */
 	uint16_t note;	/* for edge_note_read, 0: none */
 };
 
@@ -30,13 +31,19 @@ static inline void edge_rules_fini(struct edge_rules *r)
 	free(r->items);
 }
 
-/* Replaces the rule of the same prefix and port. -ENOSPC: there are too many. */
+/*
+ * Replaces the rule of the same prefix and port. 1: that one says the same without end, and one with an end does not take its
+ * place; nothing has changed. -EEXIST: it says something else without end. -ENOSPC: there are too many.
+ */
 int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct error *err);
 
 /* -ENOENT: there is no rule of this prefix and port. */
 int edge_rule_del(struct edge_batch *b, const struct edge_rule *rule, struct error *err);
 
-/* Make the file's rules those of conf; the operator's stay. */
+/*
+ * Make the file's rules those of conf; the operator's stay, but for one with an end that allows what the file's denies. One with an
+ * end that says the same as the file's has none while the file says so, and its own again afterwards.
+ */
 int edge_rules_follow_file(struct edge_batch *b, const struct conf_edge *conf, struct error *err);
 
 /* Stage what "only" says to all others, and let the guard look. -ENOSPC: prefixes of too many lengths. */

@@ -211,6 +211,94 @@ static void test_end(void **state)
 	expect("192.0.2.2 192.0.2.3*");
 }
 
+static struct edge_entry entry_of(const char *text)
+{
+	struct edge_entries entries;
+	struct edge_entry found = {.note = 0xffff};
+	struct conf_cidr c = cidr(text);
+
+	assert_int_equal(edge_list_read(&edge, EDGE_DENY, &entries, NULL), 0);
+	for (size_t i = 0; i < entries.n; i++)
+		if (conf_cidr_compare(&entries.items[i].cidr, &c) == 0)
+			found = entries.items[i];
+	free(entries.items);
+	return found;
+}
+
+static void expect_entry(const char *text, enum origin origin, uint32_t until, uint16_t note)
+{
+	struct edge_entry entry = entry_of(text);
+
+	assert_int_equal(entry.origin, origin);
+	assert_int_equal(entry.until, until);
+	assert_int_equal(entry.note, note);
+}
+
+/* What ends does not take the place of what has no end, which else would end, too. */
+static void test_endless_stays(void **state)
+{
+	uint32_t end = clock_seconds() + 100;
+	struct edge_entry entry = {.cidr = cidr("192.0.2.1"), .until = end, .note = 3};
+
+	(void)state;
+	apply("192.0.2.1", NULL);
+	assert_int_equal(add_entry(entry, NULL), 1);
+	expect_entry("192.0.2.1", ORIGIN_FILE, 0, 0);
+	add("192.0.2.1", ORIGIN_OPERATOR);
+	assert_int_equal(add_entry(entry, NULL), 1);
+	expect_entry("192.0.2.1", ORIGIN_OPERATOR, 0, 0);
+	/* Another note, and of what ends another end. */
+	assert_int_equal(add_entry((struct edge_entry){.cidr = cidr("192.0.2.1"), .note = 4}, NULL),
+			 0);
+	expect_entry("192.0.2.1", ORIGIN_OPERATOR, 0, 4);
+	entry.cidr = cidr("192.0.2.2");
+	assert_int_equal(add_entry(entry, NULL), 0);
+	entry.until = end + 100;
+	assert_int_equal(add_entry(entry, NULL), 0);
+	expect_entry("192.0.2.2", ORIGIN_OPERATOR, end + 100, 3);
+}
+
+/* The operator's entry that ends has its time, though the file names it meanwhile and a command is killed in between. */
+static void test_file_holds_the_place(void **state)
+{
+	uint32_t end = clock_seconds() + 100;
+	struct edge_entry entry = {.cidr = cidr("192.0.2.1"), .until = end, .note = 3};
+	struct edge_batch killed;
+
+	(void)state;
+	add_entry(entry, NULL);
+	for (int i = 0; i < 2; i++) {
+		apply("192.0.2.1", NULL);
+		expect_entry("192.0.2.1", ORIGIN_FILE, 0, 3);
+	}
+	for (int committed = 0; committed < 2; committed++) {
+		struct conf_cidrs none = file("");
+
+		killed = begin();
+		assert_int_equal(edge_list_follow_file(&killed, EDGE_DENY, &none, NULL), 0);
+		free(killed.items);
+		if (committed)
+			edge.shared->batch = BATCH_COMMITTED;
+		killed = begin();
+		edge_batch_abort(&killed);
+		expect_entry("192.0.2.1", committed ? ORIGIN_OPERATOR : ORIGIN_FILE,
+			     committed ? end : 0, 3);
+	}
+	assert_true(edge.shared->expires && edge.shared->expires <= end);
+	apply("", NULL);
+	expect_entry("192.0.2.1", ORIGIN_OPERATOR, end, 3);
+	/* Its time is over: it goes with the file's. */
+	entry.until = clock_seconds() + 1;
+	add_entry(entry, NULL);
+	apply("192.0.2.1", NULL);
+	while (clock_seconds() < entry.until)
+		usleep(10000);
+	apply("192.0.2.1", NULL);
+	expect("192.0.2.1");
+	apply("", NULL);
+	expect("");
+}
+
 static void test_notes(void **state)
 {
 	struct edge_entry entry = {.cidr = cidr("192.0.2.1")};
@@ -313,6 +401,8 @@ int main(void)
 		TEST(test_batch_is_all_or_nothing),
 		TEST(test_killed_batch),
 		TEST(test_end),
+		TEST(test_endless_stays),
+		TEST(test_file_holds_the_place),
 		TEST(test_notes),
 		TEST(test_tiers),
 	};

@@ -172,8 +172,10 @@ static int add_until(enum rule_action action, const char *prefix, const char *to
 	struct edge_rule rule = {
 		.cidr = cidr(prefix), .to = port(to), .action = action, .until = until, .note = 7};
 	struct edge_batch b = begin();
+	int rc = edge_rule_add(&b, &rule, NULL);
 
-	return end(&b, edge_rule_add(&b, &rule, NULL), NULL);
+	end(&b, rc < 0 ? rc : 0, NULL);
+	return rc;
 }
 
 /* When what only says to all others ends; -1: nothing is said. */
@@ -202,6 +204,11 @@ static void test_end(void **state)
 	/* Others are told for as long as one of the rules holds. */
 	assert_int_equal(add(RULE_ONLY, "192.0.2.1", "tcp/22", NULL), 0);
 	assert_int_equal(others_end("tcp/22"), 0);
+	/* Which has no end does not get one by a rule that has. */
+	assert_int_equal(add_until(RULE_ONLY, "192.0.2.1", "tcp/22", now + 200), 1);
+	assert_int_equal(add_until(RULE_DENY, "192.0.2.1", "tcp/22", now + 200), -EEXIST);
+	assert_int_equal(others_end("tcp/22"), 0);
+	assert_int_equal(del("192.0.2.1", "tcp/22", NULL), 0);
 	assert_int_equal(add_until(RULE_ONLY, "192.0.2.1", "tcp/22", now + 200), 0);
 	assert_int_equal(others_end("tcp/22"), now + 200);
 	assert_int_equal(add_until(RULE_DENY, "192.0.2.1", "tcp/22", now + 300), 0);
@@ -224,11 +231,31 @@ static int follow(struct conf_rule *rules, size_t n)
 	return end(&b, edge_rules_follow_file(&b, &conf, NULL), NULL);
 }
 
+static void expect_end(const char *prefix, uint32_t until, uint16_t note)
+{
+	struct conf_cidr c = cidr(prefix);
+	struct edge_rules rules;
+	bool found = false;
+
+	assert_int_equal(edge_rules_read(&edge, &rules, NULL), 0);
+	for (size_t i = 0; i < rules.n; i++) {
+		if (conf_cidr_compare(&rules.items[i].cidr, &c) != 0)
+			continue;
+		found = true;
+		assert_int_equal(rules.items[i].until, until);
+		assert_int_equal(rules.items[i].note, note);
+	}
+	edge_rules_fini(&rules);
+	assert_true(found);
+}
+
 static void test_file(void **state)
 {
 	struct conf_cidr one = cidr("192.0.2.1"), two = cidr("192.0.2.2");
 	struct conf_port ssh = port("tcp/22");
 	struct conf_rule deny = {.deny = {&one, 1}, .to = &ssh, .n_to = 1};
+	struct conf_rule allow = {.allow = {&one, 1}, .to = &ssh, .n_to = 1};
+	uint32_t until = clock_seconds() + 100;
 	struct conf_rule only = {.only = {&two, 1}, .to = &ssh, .n_to = 1};
 
 	(void)state;
@@ -244,9 +271,26 @@ static void test_file(void **state)
 	assert_int_equal(add(RULE_DENY, "192.0.2.2", "tcp/22", NULL), 0);
 	assert_int_equal(follow(&only, 1), 0);
 	expect("deny 192.0.2.2 to tcp/22*, allow 192.0.2.9 to tcp/22*");
-	/* One that would end is the file's from now on. */
-	assert_int_equal(add_until(RULE_DENY, "192.0.2.9", "tcp/22", clock_seconds() + 100), 0);
+	/* One that would end is the file's for as long as the file says so. */
+	assert_int_equal(del("192.0.2.9", "tcp/22", NULL), 0);
+	assert_int_equal(add_until(RULE_DENY, "192.0.2.9", "tcp/22", until), 0);
 	one = cidr("192.0.2.9");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(follow(&deny, 1), 0);
+		expect("deny 192.0.2.2 to tcp/22*, deny 192.0.2.9 to tcp/22");
+		expect_end("192.0.2.9", 0, 7);
+	}
+	assert_int_equal(follow(NULL, 0), 0);
+	expect("deny 192.0.2.2 to tcp/22*, deny 192.0.2.9 to tcp/22*");
+	expect_end("192.0.2.9", until, 7);
+	/* Nor does the file let in before the time who is denied; it takes back what the operator allows. */
+	assert_int_equal(follow(&deny, 1), 0);
+	assert_int_equal(follow(&allow, 1), 0);
+	expect("deny 192.0.2.2 to tcp/22*, deny 192.0.2.9 to tcp/22*");
+	expect_end("192.0.2.9", until, 7);
+	assert_int_equal(follow(&allow, 1), 0);
+	expect("deny 192.0.2.2 to tcp/22*, deny 192.0.2.9 to tcp/22*");
+	assert_int_equal(add_until(RULE_ALLOW, "192.0.2.9", "tcp/22", until), 0);
 	assert_int_equal(follow(&deny, 1), 0);
 	expect("deny 192.0.2.2 to tcp/22*, deny 192.0.2.9 to tcp/22");
 	assert_int_equal(add(RULE_ALLOW, "192.0.2.9", "tcp/22", NULL), 0);
