@@ -226,6 +226,25 @@ static json_t *json_cookies(const struct policy *p)
 	return kept;
 }
 
+static void print_bans(const struct policy *p)
+{
+	char ttl[16], max[16];
+
+	inventory_age(p->ban_ttl * NSEC_PER_SEC, ttl);
+	inventory_age(p->ban_max_ttl * NSEC_PER_SEC, max);
+	printf("  bans        %s, for %s, %" PRIu32 " times longer each time, at most %s\n",
+	       p->ban_mode == BAN_SHADOW ? "shadow: they only count" : "enforced", ttl,
+	       p->ban_factor, max);
+}
+
+static json_t *json_bans(const struct policy *p)
+{
+	return json_pack("{s:s, s:I, s:I, s:I}", "mode",
+			 p->ban_mode == BAN_SHADOW ? "shadow" : "enforce", "ttl",
+			 (json_int_t)p->ban_ttl, "escalate", (json_int_t)p->ban_factor, "max_ttl",
+			 (json_int_t)p->ban_max_ttl);
+}
+
 /* What it stands on and what it is a member of, where packets meet the guard elsewhere than one may think. */
 static void print_device(const char *name)
 {
@@ -308,6 +327,7 @@ static void print_status(const struct edge *e, const struct edge_status *s)
 		printf(", %" PRIu64 " cookies/s a CPU", (uint64_t)p->cookies.burst);
 	print_cookies(p);
 	putchar('\n');
+	print_bans(p);
 	limits_print(e, p);
 	edge_path(pins, EDGE_DIR, e->name, NULL);
 	printf("  pins        %s\n", pins);
@@ -330,6 +350,7 @@ static json_t *json_status(const struct edge *e, const struct edge_status *s)
 			(json_int_t)edge_limit_rate(LIMIT_PACKETS, packets), "burst",
 			(json_int_t)edge_limit_burst(LIMIT_PACKETS, packets));
 	json_object_set_new(all, "cookies_per_cpu", json_integer((json_int_t)p->cookies.burst));
+	json_object_set_new(all, "bans", json_bans(p));
 	json_object_set_new(all, "shared", json_share(s));
 	json_object_set_new(all, "asked", json_string(asked_names[s->asked]));
 	limits_json(e, p, all);

@@ -303,6 +303,12 @@ static void print_seen(const struct finding *f)
 	putchar('\n');
 }
 
+/* A shadow mode lets pass what would end here. */
+static bool only_counts(const struct edge_answer *a)
+{
+	return strcmp(edge_verdict(a->reason, &a->policy), edge_reasons[a->reason].verdict) != 0;
+}
+
 static void print(const struct finding *f)
 {
 	const struct edge_question *q = &f->question;
@@ -312,9 +318,12 @@ static void print(const struct finding *f)
 	end_text(&q->source, q->source_port, q->protocol, source);
 	end_text(&q->destination, q->port, q->protocol, destination);
 	printf("%s: %s from %s to %s: %s, %s. %s.\n", f->edge->name, packet_text(q), source,
-	       destination, reason->name, reason->verdict, reason->help);
-	if (f->answer.policy.mode == GUARD_SHADOW)
-		printf("  shadow    it would pass: the guard only counts\n");
+	       destination, reason->name, edge_verdict(f->answer.reason, &f->answer.policy),
+	       reason->help);
+	if (only_counts(&f->answer))
+		printf("  shadow    %s if it were enforced: %s only count%s\n", reason->verdict,
+		       f->answer.policy.mode == GUARD_SHADOW ? "the guard" : "bans",
+		       f->answer.policy.mode == GUARD_SHADOW ? "s" : "");
 	if (!f->answer.same_program)
 		printf("  program   the attached one is another version's: this is what this build "
 		       "would do\n");
@@ -389,9 +398,10 @@ static json_t *to_json(const struct finding *f)
 	end_text(&q->destination, q->port, q->protocol, destination);
 	all = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "interface", f->edge->name,
 			"packet", packet_text(q), "source", source, "destination", destination,
-			"reason", reason->name, "verdict", reason->verdict, "shadow",
-			f->answer.policy.mode == GUARD_SHADOW, "same_program",
-			f->answer.same_program, "protected", f->protected);
+			"reason", reason->name, "verdict",
+			edge_verdict(f->answer.reason, &f->answer.policy), "shadow",
+			only_counts(&f->answer), "same_program", f->answer.same_program,
+			"protected", f->protected);
 	for (int i = 0; i < 2; i++)
 		json_object_set_new(all, list_names[i],
 				    f->entry[i] ? entry_json(f->edge, f->entry[i]) : json_null());

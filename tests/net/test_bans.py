@@ -107,11 +107,17 @@ def test_never_from_now_on(bed):
 
 
 def test_shadow(bed):
-    bed.attach("  bans: {mode: shadow}\n")
-    bed.sluice("ban", "add", "10.7.0.2", "--interface", bed.interface)
+    here = ("--interface", bed.interface)
+    bed.attach("  bans: {mode: shadow, ttl: 90s, escalate: 3x, max_ttl: 36h}\n")
+    bed.sluice("ban", "add", "10.7.0.2", *here)
     assert bed.ping()
     assert bed.reasons()["banned"] >= 1
-    bed.sluice("apply", "-c", bed.config(), "--interface", bed.interface)
+    assert bed.json("status", *here)[0]["bans"] == {"mode": "shadow", "ttl": 90, "escalate": 3, "max_ttl": 36 * 3600}
+    assert ("\n  bans        shadow: they only count, for 1m30s, 3 times longer each time, at most 1d12h\n"
+            in bed.sluice("status", *here).stdout)
+    bed.sluice("apply", "-c", bed.config(), *here)
+    assert bed.json("status", *here)[0]["bans"]["mode"] == "enforce"
+    assert "\n  bans        enforced, for 10m, " in bed.sluice("status", *here).stdout
     assert not bed.ping(), "bans outlive a policy"
 
 

@@ -150,7 +150,22 @@ def test_why_of_bogus_packets_and_shadow(bed):
     assert why(bed, "10.7.0.1:8080", "--to", "10.7.0.1:8080")["reason"] == "land"
     assert why(bed, "10.7.0.3:0", "--to", "10.7.0.1:8080")["reason"] == "port_zero"
     found = why(bed, "10.7.0.2")
-    assert (found["reason"], found["shadow"]) == ("denied", True)
+    assert (found["reason"], found["verdict"], found["shadow"]) == ("denied", "PASS", True)
+    text = bed.sluice("why", "10.7.0.2", *here(bed)).stdout
+    assert ": denied, PASS. " in text and "\n  shadow    DROP if it were enforced: the guard only counts\n" in text
+    assert why(bed, "10.7.0.3")["shadow"] is False
+
+
+def test_why_of_bans_that_only_count(bed):
+    bed.attach("  bans: {mode: shadow}\n  deny: [192.0.2.0/24]\n")
+    bed.sluice("ban", "add", "10.7.0.2", "192.0.2.1", *here(bed))
+    found = why(bed, "10.7.0.2", "--proto", "icmp")
+    assert bed.ping() and bed.reasons()["banned"] > 0
+    assert (found["reason"], found["verdict"], found["shadow"], found["ban"]["prefix"]) == ("banned", "PASS", True, "10.7.0.2")
+    text = bed.sluice("why", "10.7.0.2", *here(bed)).stdout
+    assert ": banned, PASS. " in text and "\n  shadow    DROP if it were enforced: bans only count\n" in text
+    found = why(bed, "192.0.2.1")
+    assert (found["reason"], found["verdict"], found["shadow"]) == ("denied", "DROP", False)
 
 
 def mapped(pin, info):
