@@ -35,6 +35,10 @@ static void check_rule(struct conf_parse *p, const struct conf_node *node,
 
 	if (n != 1)
 		conf_diag_add(p->diag, node, "a rule has one of deny, allow and only");
+	for (size_t i = 0; i < node->n; i++)
+		if (node->items[i]->kind == CONF_LIST && node->items[i]->n == 0)
+			conf_diag_add(p->diag, node->items[i],
+				      "is empty, and the rule would be about nobody or no port");
 }
 
 static const struct conf_option rule_options[] = {

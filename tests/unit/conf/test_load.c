@@ -384,7 +384,15 @@ static void test_rules(void **state)
 	    "dir/f:4:51: edge.rules[0].to[1]: 'tcp/0' is not a port such as tcp/22 or udp/53\n"
 	    "dir/f:4:58: edge.rules[0].to[2]: 'udp/65536' is not a port such as tcp/22 or udp/53\n"
 	    "dir/f:4:69: edge.rules[0].to[3]: '' is not a port such as tcp/22 or udp/53\n"
-	    "dir/f:4:16: edge.rules[0]: a rule has one of deny, allow and only\n");
+	    "dir/f:4:16: edge.rules[0]: a rule has one of deny, allow and only\n"
+	    "dir/f:4:38: edge.rules[0].only: is empty, and the rule would be about nobody or no "
+	    "port\n");
+	/* Who is to be let in alone is not to be everybody. */
+	bad(MINIMAL "edge: {rules: [{only: [], to: [tcp/22]}, {deny: [10.0.0.0/8], to: []}]}\n",
+	    "dir/f:4:23: edge.rules[0].only: is empty, and the rule would be about nobody or no "
+	    "port\n"
+	    "dir/f:4:67: edge.rules[1].to: is empty, and the rule would be about nobody or no "
+	    "port\n");
 	bad(MINIMAL "edge: {rules: [{deny: [10.0.0.0/8], to: [tcp/22, tcp/23]},\n"
 		    "  {only: [192.0.2.1, 10.0.0.0/8], to: [tcp/23]}]}\n",
 	    "dir/f:4:7: edge: rules[1] and rules[0] say different things of 10.0.0.0/8 and "
