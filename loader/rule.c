@@ -120,7 +120,11 @@ static int flush(struct visit *v, struct edge_batch *b)
 	_cleanup_(edge_rules_fini) struct edge_rules all = {0};
 	int rc = edge_rules_read(b->edge, &all, &v->err);
 
-	return rc < 0 ? rc : each(v, b, edge_rule_del, &all);
+	if (rc == 0)
+		rc = edge_rules_del_all(b, &v->err);
+	if (rc == 0)
+		rc = edge_rules_prepare(b, &v->err);
+	return rc < 0 ? rc : (int)all.n;
 }
 
 static const struct visit_change changes[] = {

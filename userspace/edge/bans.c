@@ -402,7 +402,8 @@ static int sweep_one(const void *key, const void *value, void *arg)
 		return 0;
 	}
 	if (staged || !v->until || v->until > s->now) {
-		edge_lengths_add(&s->in_use[k->family == 6], k->prefixlen);
+		if (k->prefixlen <= edge_bits(k->family == 4 ? AF_INET : AF_INET6))
+			edge_lengths_add(&s->in_use[k->family == 6], k->prefixlen);
 		set_bit(s->filter, filter_bit(k));
 	} else {
 		due += s->policy.ban_max_ttl;

@@ -17,6 +17,8 @@ int edge_lengths_add(struct prefix_lengths *l, uint8_t length)
 {
 	size_t at = 0;
 
+	if (l->n > LENGTHS_MAX)
+		return -ENOSPC;
 	while (at < l->n && l->length[at] > length)
 		at++;
 	if (at < l->n && l->length[at] == length)

@@ -8,7 +8,7 @@
 #include "bpf/abi.h"
 #include "conf/config.h"
 
-/* Put a length in its place, when it is not there. -ENOSPC: there are LENGTHS_MAX others. */
+/* Put a length in its place, when it is not there. -ENOSPC: there are LENGTHS_MAX others, or it says so many that they are none. */
 int edge_lengths_add(struct prefix_lengths *l, uint8_t length);
 
 /* Let the guard look by other lengths, in one store. */
@@ -31,10 +31,18 @@ static inline uint8_t edge_family(const struct conf_cidr *cidr)
 	return cidr->family == AF_INET ? 4 : 6;
 }
 
+static inline uint8_t edge_bits(int family)
+{
+	return family == AF_INET ? 32 : 128;
+}
+
+/* What was written by hand may be longer than an address. */
 static inline struct conf_cidr edge_cidr(uint8_t family, uint8_t prefixlen, const uint8_t addr[16])
 {
-	struct conf_cidr cidr = {.family = family == 4 ? AF_INET : AF_INET6,
-				 .prefixlen = prefixlen};
+	struct conf_cidr cidr = {.family = family == 4 ? AF_INET : AF_INET6};
+	uint8_t bits = edge_bits(cidr.family);
+
+	cidr.prefixlen = prefixlen < bits ? prefixlen : bits;
 
 	for (int i = 0; i < 16; i++)
 		cidr.addr[i] = addr[i];

@@ -118,6 +118,24 @@ int edge_rule_del(struct edge_batch *b, const struct edge_rule *rule, struct err
 	return error_sys(err, -rc, "%s: can't be removed", text);
 }
 
+static int remove_one(const void *key, const void *value __attribute__((unused)), void *arg)
+{
+	struct edge_batch *b = arg;
+	union edge_key k = {.rule = *(const struct rule_key *)key};
+	int rc = edge_batch_del(b, b->edge->rules, &k);
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int edge_rules_del_all(struct edge_batch *b, struct error *err)
+{
+	const struct edge *e = b->edge;
+	int rc = edge_map_each(e->rules, sizeof(struct rule_key), sizeof(struct rule_value),
+			       remove_one, b);
+
+	return rc < 0 ? error_sys(err, -rc, "%s: rules", e->name) : 0;
+}
+
 /* Whose rules: those that count now, or will once the batch is committed. */
 struct reading {
 	const struct edge *edge;
@@ -201,6 +219,8 @@ bool edge_rule_find(const struct edge *e, const struct conf_cidr *address, struc
 	struct edge_rule rule = {.to = to};
 
 	for (int i = 0; i < LENGTHS_MAX && i < l.n; i++) {
+		if (l.length[i] > edge_bits(address->family))
+			continue; /* written by hand */
 		rule.cidr = conf_cidr_around(address, l.length[i]);
 		if (look(e, &rule, ret))
 			return true;
@@ -358,7 +378,9 @@ static int index_one(const void *key, const void *value __attribute__((unused)),
 
 	index->n++;
 	index->rules[k->port] |= k->protocol == IPPROTO_TCP ? RULES_TCP : RULES_UDP;
-	return k->family ? edge_lengths_add(&index->in_use[k->family == 6], k->prefixlen) : 0;
+	return k->family && k->prefixlen <= edge_bits(k->family == 4 ? AF_INET : AF_INET6)
+		       ? edge_lengths_add(&index->in_use[k->family == 6], k->prefixlen)
+		       : 0;
 }
 
 static int store_ports(const struct edge *e, const uint8_t *rules)

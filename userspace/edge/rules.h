@@ -40,6 +40,9 @@ int edge_rule_add(struct edge_batch *b, const struct edge_rule *rule, struct err
 /* -ENOENT: there is no rule of this prefix and port. */
 int edge_rule_del(struct edge_batch *b, const struct edge_rule *rule, struct error *err);
 
+/* All, whatever their keys are. */
+int edge_rules_del_all(struct edge_batch *b, struct error *err);
+
 /*
  * Make the file's rules those of conf; the operator's stay, but for one with an end that allows what the file's denies. One with an
  * end that says the same as the file's has none while the file says so, and its own again afterwards.

@@ -390,6 +390,22 @@ static void test_lengths_in_a_batch(void **state)
 	}
 }
 
+/* Lengths that cannot be are found anew from the bans that there are. */
+static void test_damaged_lengths(void **state)
+{
+	const struct ban_key wrong = {.family = 4, .prefixlen = 200};
+	const struct ban_value zeros = {0};
+
+	(void)state;
+	assert_int_equal(ban("192.0.2.0/24"), 0);
+	memset(&edge.in_use->ban4, 0xff, sizeof(edge.in_use->ban4));
+	assert_int_equal(bpf_map_update_elem(edge.bans, &wrong, &zeros, BPF_ANY), 0);
+	assert_int_equal(ban("192.0.2.1"), 0);
+	assert_int_equal(edge.in_use->ban4.n, 2);
+	assert_int_equal(edge.in_use->ban4.length[0], 32);
+	assert_int_equal(edge.in_use->ban4.length[1], 24);
+}
+
 static void test_sweep(void **state)
 {
 	(void)state;
@@ -518,6 +534,7 @@ int main(void)
 		TEST(test_lift),
 		TEST(test_full),
 		TEST(test_lengths),
+		TEST(test_damaged_lengths),
 		TEST(test_sweep),
 		TEST(test_all_or_nothing),
 		TEST(test_killed),

@@ -346,6 +346,42 @@ static void test_find(void **state)
 	edge_batch_abort(&b);
 }
 
+/* What bpftool wrote wrongly does no harm, and goes with the others. */
+static void test_damaged(void **state)
+{
+	static const struct rule_key wrong[] = {
+		{.family = 4,
+		 .prefixlen = 24,
+		 .protocol = IPPROTO_TCP,
+		 .port = 22,
+		 .unused2 = {1, 0},
+		 .addr = {192, 0, 2, 1}},
+		{.family = 4, .prefixlen = 200, .protocol = 77, .port = 22},
+	};
+	struct edge_rules rules;
+	struct rule_value zeros = {0};
+	struct edge_batch b;
+
+	(void)state;
+	edge.in_use->rule4 = (struct prefix_lengths){1, {200}};
+	edge.in_use->rule6 = (struct prefix_lengths){255, {200, 129, 1, 2, 3, 4, 5}};
+	expect_found("10.1.2.3", "tcp/22", "");
+	expect_found("2001:db8::1", "tcp/22", "");
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(bpf_map_update_elem(edge.rules, &wrong[i], &zeros, BPF_ANY), 0);
+	assert_int_equal(edge_rules_read(&edge, &rules, NULL), 0);
+	assert_int_equal(rules.n, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_true(rules.items[i].cidr.prefixlen <= 32);
+	edge_rules_fini(&rules);
+	assert_int_equal(add(RULE_ONLY, "192.0.2.1", "tcp/80", NULL), 0);
+	b = begin();
+	assert_int_equal(end(&b, edge_rules_del_all(&b, NULL), NULL), 0);
+	expect("");
+	assert_int_equal(others("tcp/80"), -1);
+	assert_int_equal(edge.in_use->rule4.n, 0);
+}
+
 /* With room for more than the lengths that can be looked for. */
 static void test_lengths(void **state)
 {
@@ -377,7 +413,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_add_and_del), TEST(test_only),    TEST(test_full), TEST(test_end),
-		TEST(test_file),	TEST(test_lengths), TEST(test_find),
+		TEST(test_file),	TEST(test_lengths), TEST(test_find), TEST(test_damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
