@@ -8,6 +8,12 @@
 
 /* -EINVAL: bad usage, one is not an address or none is given where the action wants some; else -errno. err has the place. */
 int addresses_read(const struct options *o, struct conf_cidrs *ret, struct error *err);
+/* Neither arguments nor a file, which may be empty and then is about nobody. */
+static inline bool addresses_not_given(const struct options *o)
+{
+	return o->n_args == 0 && !o->input;
+}
+
 void addresses_fini(struct conf_cidrs *a);
 
 /* Call fn for every line of a file, "-": standard input, until it fails; err then begins with the place. */

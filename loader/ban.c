@@ -158,7 +158,7 @@ static bool wanted(const struct call *c, const struct edge_banned *ban)
 		if (conf_cidr_holds(&c->addresses.items[i], &ban->cidr) ||
 		    conf_cidr_holds(&ban->cidr, &c->addresses.items[i]))
 			return true;
-	return c->addresses.n == 0;
+	return addresses_not_given(c->visit.o);
 }
 
 static int compare(const void *a, const void *b)

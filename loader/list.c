@@ -131,7 +131,7 @@ static bool wanted(const struct call *c, const struct edge_entry *entry)
 		if (conf_cidr_holds(&c->addresses.items[i], &entry->cidr) ||
 		    conf_cidr_holds(&entry->cidr, &c->addresses.items[i]))
 			return true;
-	return c->addresses.n == 0;
+	return addresses_not_given(c->visit.o);
 }
 
 static int list(struct call *c, const struct edge *e, const struct edge_entries *entries)

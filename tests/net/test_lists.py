@@ -118,6 +118,18 @@ def test_files_and_standard_input(bed):
     assert len(prefixes(bed)) == 4
 
 
+def test_an_empty_file_is_about_nobody(bed):
+    bed.attach("  deny: [192.0.2.1]\n")
+    here = ("--interface", bed.interface)
+    bed.sluice("ban", "add", "203.0.113.7", *here)
+    file = bed.path / "empty"
+    file.write_text("# nothing\n")
+    assert bed.sluice("deny", "count", "--file", file, *here).stdout == f"{bed.interface}: deny: 0 entries\n"
+    for command in (("deny", "list"), ("deny", "export"), ("ban", "list"), ("deny", "test")):
+        assert bed.sluice(*command, "--file", file, *here).stdout == "", command
+    assert bed.sluice("deny", "export", "--file", file, "192.0.2.0/24", *here).stdout == "192.0.2.1\n"
+
+
 def test_what_could_not_be_written_is_told(bed):
     """An export to a full disk is no backup. What has been changed is done, whether or not that can be told."""
     bed.attach()
