@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/list.h"
+#include "base/text.h"
 #include "conf/cidr.h"
 #include "edge/bans.h"
 #include "loader/addresses.h"
@@ -56,8 +57,8 @@ static struct edge_ban model_of(const struct options *o)
 {
 	struct edge_ban model = {.ttl = o->ttl};
 
-	edge_ban_text(model.by, sizeof(model.by), o->by ? o->by : command_user());
-	edge_ban_text(model.why, sizeof(model.why), o->note ? o->note : "");
+	text_clean(model.by, sizeof(model.by), slice_str(o->by ? o->by : command_user()));
+	text_clean(model.why, sizeof(model.why), slice_str(o->note));
 	return model;
 }
 

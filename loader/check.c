@@ -16,9 +16,10 @@ static void print_json(const char *file, const struct conf_diag *diag)
 	while (text.len) {
 		struct slice line = slice_cut(&text, '\n');
 
-		json_array_append_new(errors, json_stringn(line.ptr, line.len));
+		json_array_append_new(errors, command_text(line));
 	}
-	all = json_pack("{s:s, s:b, s:o}", "file", file, "ok", diag->errors == 0, "errors", errors);
+	all = json_pack("{s:o, s:b, s:o}", "file", command_text(slice_str(file)), "ok",
+			diag->errors == 0, "errors", errors);
 	command_print(all);
 	json_decref(all);
 }

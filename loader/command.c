@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/text.h"
 #include "edge/edge.h"
 
 enum status command_status(const struct error *err)
@@ -106,6 +108,18 @@ int command_open(const struct options *o, int *ret_lock, struct edges *ret, stru
 	if (ret_lock)
 		*ret_lock = lock;
 	return command_each(o, open_one, &open, err);
+}
+
+json_t *command_text(struct slice text)
+{
+	json_t *string = json_stringn(text.ptr ? text.ptr : "", text.len);
+	_cleanup_free_ char *clean = string ? NULL : malloc(text.len + 1);
+
+	if (clean) {
+		text_clean(clean, text.len + 1, text);
+		string = json_string(clean);
+	}
+	return string;
 }
 
 void command_print(const json_t *json)

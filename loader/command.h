@@ -150,6 +150,9 @@ struct edges {
 int command_open(const struct options *o, int *ret_lock, struct edges *ret, struct error *err);
 void edges_fini(struct edges *e);
 
+/* As a string; what is no text becomes what text_clean makes of it. */
+json_t *command_text(struct slice text);
+
 /* A command's JSON, on standard output. */
 void command_print(const json_t *json);
 

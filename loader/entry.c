@@ -126,22 +126,14 @@ const struct edge_banned *entry_find_ban(const struct edge_banned_list *bans,
 	return best;
 }
 
-/* What bpftool wrote need not be UTF-8. */
-static json_t *text_json(const char *text)
-{
-	json_t *string = json_string(text);
-
-	return string ? string : json_string("?");
-}
-
 /* Without its end. */
 static json_t *verdict_json(const struct edge_banned *ban)
 {
 	char text[CONF_CIDR_TEXT];
 
 	conf_cidr_format(&ban->cidr, text);
-	return json_pack("{s:s, s:o, s:o, s:I}", "prefix", text, "by", text_json(ban->by), "reason",
-			 text_json(ban->why), "offences", (json_int_t)ban->offences);
+	return json_pack("{s:s, s:s, s:s, s:I}", "prefix", text, "by", ban->by, "reason", ban->why,
+			 "offences", (json_int_t)ban->offences);
 }
 
 json_t *entry_ban_json(const struct edge_banned *ban)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -36,15 +37,17 @@ static json_t *to_json(const char *name, const struct edge_set *sets, size_t byt
 		const struct set *s = &sets[i].set;
 
 		if (s->name[0])
-			json_array_append_new(all,
-					      json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:s}",
-							"name", s->name, "number", i, "entries4",
-							(json_int_t)s->entries4, "entries6",
-							(json_int_t)s->entries6, "packets",
-							(json_int_t)sets[i].hits.packets, "bytes",
-							(json_int_t)sets[i].hits.bytes, "loaded",
-							(json_int_t)(s->loaded_at / NSEC_PER_SEC),
-							"file", s->file));
+			json_array_append_new(
+				all, json_pack("{s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "name",
+					       command_text(slice_make(s->name,
+								       strnlen(s->name, SET_NAME))),
+					       "number", i, "entries4", (json_int_t)s->entries4,
+					       "entries6", (json_int_t)s->entries6, "packets",
+					       (json_int_t)sets[i].hits.packets, "bytes",
+					       (json_int_t)sets[i].hits.bytes, "loaded",
+					       (json_int_t)(s->loaded_at / NSEC_PER_SEC), "file",
+					       command_text(slice_make(
+						       s->file, strnlen(s->file, SET_FILE)))));
 	}
 	return json_pack("{s:s, s:I, s:o}", "interface", name, "memory", (json_int_t)bytes, "feeds",
 			 all);

@@ -172,6 +172,8 @@ static int count(struct call *c, const struct edge *e, const struct edge_entries
 /* As a file that deny: - file: and --file take. */
 static int export(struct call *c, const struct edge *e, const struct edge_entries *entries)
 {
+	if (c->visit.json)
+		return list(c, e, entries);
 	for (size_t i = 0; i < entries->n; i++) {
 		const struct edge_entry *entry = &entries->items[i];
 		char text[CONF_CIDR_TEXT];

@@ -36,7 +36,7 @@ mount_own_bpffs()
 
 
 def run(*command, check=True, **more):
-    r = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, timeout=60, **more)
+    r = subprocess.run([c if isinstance(c, bytes) else str(c) for c in command], capture_output=True, text=True, check=False, timeout=60, **more)
     if check:
         assert r.returncode == 0, f"{command}: {r.returncode}\n{r.stdout}{r.stderr}"
     return r

@@ -99,6 +99,22 @@ def test_a_broken_file_changes_nothing(bed):
     assert not bed.ping()
 
 
+def test_names_in_json(bed):
+    """A path that is cut within a character, and an error about bytes that are no text: nothing vanishes."""
+    for extra in range(2):
+        name = "ü" * 60 + "x" * extra + ".netset"
+        write(bed, "10.7.0.2\n", name)
+        deny = f"  deny: [{{file: {name}, name: drop}}]\n"
+        bed.attach(deny) if extra == 0 else bed.sluice("apply", "-c", bed.config(deny), "--interface", bed.interface)
+        file = feeds(bed)["drop"]["file"]
+        assert len(file.encode()) in (78, 79) and name.endswith(file), file
+    (bed.path / "drop.netset").write_bytes(b"10.7.0.2\n\xff\n")
+    r = bed.sluice("check", "-c", bed.config(DROP), "--json", check=False)
+    said = json.loads(r.stdout)
+    assert r.returncode == 1 and not said["ok"] and len(said["errors"]) == 1
+    assert said["errors"][0].endswith("drop.netset:2: '?' is not an address or prefix such as 10.0.0.0/8"), said
+
+
 def test_a_million_entries_in_seconds_and_limited(bed):
     here = ("--interface", bed.interface)
     rnd = random.Random(1)

@@ -94,6 +94,22 @@ def test_notes_and_filters(bed):
     assert {e["prefix"]: e for e in entries(bed)}["203.0.113.7"] == {"prefix": "203.0.113.7", "origin": "operator"}
 
 
+def test_a_note_is_text_on_a_line(bed):
+    """It does not become lines of an export, nor vanish from JSON when it is cut."""
+    bed.attach()
+    here = ("--interface", bed.interface)
+    bed.sluice("deny", "add", "192.0.2.1", "--note", "scans\n0.0.0.0/0", "--by", "eve\r\x1b[2J", *here)
+    bed.sluice("deny", "add", "192.0.2.2", "--note", "x" * 46 + "ü", "--by", "y" * 14 + "ß", *here)
+    bed.sluice("deny", "add", "192.0.2.3", "--note", b"gr\xfc\xdfe", "--by", b"\xff", *here)
+    assert sorted(line.split()[0] for line in bed.sluice("deny", "export", *here).stdout.splitlines()) == [
+        "192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    found = {e["prefix"]: (e["by"], e["why"]) for e in entries(bed)}
+    assert found == {"192.0.2.1": ("eve  [2J", "scans 0.0.0.0/0"), "192.0.2.2": ("y" * 14, "x" * 46),
+                     "192.0.2.3": ("?", "gr??e")}
+    assert bed.json("deny", "export", "192.0.2.3", *here)[0]["entries"] == [
+        {"prefix": "192.0.2.3", "origin": "operator", "by": "?", "why": "gr??e"}]
+
+
 def test_files_and_standard_input(bed):
     bed.attach()
     here = ("--interface", bed.interface)

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/text.h"
+
 #define U 'u'  /* as \u00XX */
 #define M 0x80 /* of a sequence of several bytes */
 
@@ -12,40 +14,6 @@ static const unsigned char escapes[256] = {
 	[0x0b] = U,    ['\f'] = 'f',  ['\r'] = 'r', [0x0e ... 0x1f] = U,
 	['"'] = '"',   ['\\'] = '\\', [0x7f] = U,   [0x80 ... 0xff] = M,
 };
-
-/* Length of the valid sequence (RFC 3629, section 4) at the start of s, which is not ASCII; 0: there is none. */
-static size_t utf8_length(struct slice s)
-{
-	const unsigned char *p = (const unsigned char *)s.ptr;
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		n = 2;
-	else if (p[0] >= 0xe0 && p[0] <= 0xef)
-		n = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s.len < n)
-		return 0;
-	/* Neither overlong nor a surrogate nor beyond U+10FFFF: all that the second byte decides. */
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	if (p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
 
 #define EACH(byte) (0x0101010101010101ULL * (byte))
 
@@ -78,7 +46,7 @@ static char *escape_one(char *out, struct slice *s)
 	unsigned char e = escapes[c];
 	size_t used = 1;
 
-	if (e == M && (used = utf8_length(*s)) > 0) {
+	if (e == M && (used = text_sequence(*s)) > 0) {
 		out = put(out, slice_first(*s, used));
 	} else if (e == M) {
 		used = 1;

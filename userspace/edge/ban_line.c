@@ -7,30 +7,17 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "conf/cidr.h"
 #include "conf/schema.h"
 #include "edge/bans.h"
-
-void edge_ban_text(char *out, size_t size, const char *text)
-{
-	size_t n = strnlen(text, size);
-
-	if (n == size) {
-		n--;
-		while (n && ((unsigned char)text[n] & 0xc0) == 0x80)
-			n--;
-	}
-	memset(out, 0, size);
-	for (size_t i = 0; i < n; i++)
-		out[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
-}
 
 static int read_text(const json_t *value, const char *key, char *out, size_t size,
 		     struct error *err)
 {
 	if (!json_is_string(value))
 		return error_set(err, EINVAL, "'%s' is not a string", key);
-	edge_ban_text(out, size, json_string_value(value));
+	text_clean(out, size, slice_make(json_string_value(value), json_string_length(value)));
 	return 0;
 }
 

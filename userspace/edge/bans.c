@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "conf/cidr.h"
 #include "edge/lengths.h"
 
@@ -333,8 +334,10 @@ static int append(const void *key, const void *value, void *arg)
 	*item = (struct edge_banned){.cidr = edge_cidr(k->family, k->prefixlen, k->addr),
 				     .until = v.ban.until,
 				     .offences = v.ban.offences};
-	edge_ban_text(item->by, sizeof(item->by), v.ban.by);
-	edge_ban_text(item->why, sizeof(item->why), v.ban.why);
+	text_clean(item->by, sizeof(item->by),
+		   slice_make(v.ban.by, strnlen(v.ban.by, sizeof(v.ban.by))));
+	text_clean(item->why, sizeof(item->why),
+		   slice_make(v.ban.why, strnlen(v.ban.why, sizeof(v.ban.why))));
 	return 0;
 }
 

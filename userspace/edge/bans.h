@@ -87,7 +87,4 @@ int edge_bans_sweep(const struct edge *e, struct error *err);
  */
 int edge_ban_parse(struct slice line, struct edge_ban *ret, struct error *err);
 
-/* Cut to its room between characters; control characters become spaces. */
-void edge_ban_text(char *out, size_t size, const char *text);
-
 #endif

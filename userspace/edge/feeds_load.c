@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "edge/feeds.h"
 #include "edge/mmdb.h"
 #include "edge/netset.h"
@@ -58,8 +59,11 @@ static void set_file(struct set *set, const char *path)
 	const char *text = absolute ? absolute : path;
 	size_t len = strlen(text);
 
-	snprintf(set->file, sizeof(set->file), "%s",
-		 len < SET_FILE ? text : text + len - (SET_FILE - 1));
+	if (len >= SET_FILE)
+		text += len - (SET_FILE - 1);
+	while (((unsigned char)*text & 0xc0) == 0x80)
+		text++; /* of a character that was cut */
+	text_clean(set->file, sizeof(set->file), slice_str(text));
 }
 
 /* To open a pipe may wait for ever, and a device may never end. */

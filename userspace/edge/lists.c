@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "conf/cidr.h"
 #include "edge/lengths.h"
 #include "edge/rules.h"
@@ -269,9 +270,8 @@ int edge_list_follow_file(struct edge_batch *b, enum edge_list list, const struc
 
 static void note_fill(struct note *note, const char *by, const char *why)
 {
-	*note = (struct note){{0}, {0}};
-	snprintf(note->by, sizeof(note->by), "%s", by);
-	snprintf(note->why, sizeof(note->why), "%s", why);
+	text_clean(note->by, sizeof(note->by), slice_str(by));
+	text_clean(note->why, sizeof(note->why), slice_str(why));
 }
 
 /* Which notes entries and rules name. */
@@ -347,8 +347,13 @@ void edge_note_read(const struct edge *e, uint16_t number, struct note *ret)
 {
 	uint32_t key = number;
 
-	if (!number || bpf_map_lookup_elem(e->notes, &key, ret) < 0)
-		*ret = (struct note){{0}, {0}};
-	ret->by[sizeof(ret->by) - 1] = '\0';
-	ret->why[sizeof(ret->why) - 1] = '\0';
+	struct note note;
+
+	if (!number || bpf_map_lookup_elem(e->notes, &key, &note) < 0)
+		note = (struct note){{0}, {0}};
+	/* What bpftool wrote need not be text. */
+	text_clean(ret->by, sizeof(ret->by),
+		   slice_make(note.by, strnlen(note.by, sizeof(note.by))));
+	text_clean(ret->why, sizeof(ret->why),
+		   slice_make(note.why, strnlen(note.why, sizeof(note.why))));
 }

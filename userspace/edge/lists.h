@@ -60,7 +60,7 @@ int edge_list_follow(struct edge_batch *b, enum edge_list list, const struct edg
 		     struct error *err);
 
 /*
- * The number of a note with these texts, which are cut to their room: one that is there or, when entries no longer use
+ * The number of a note with these texts, made what text_clean makes of them: one that is there or, when entries no longer use
  * it, another's. -ENOSPC: there are too many.
  */
 int edge_note_make(const struct edge *e, const char *by, const char *why, uint16_t *ret,
