@@ -3,13 +3,16 @@
  * Which SYNs are worth a cookie while few of them come back. A cookie costs more than a dropped packet, so each CPU sends only as
  * many as its budget holds, and a valid one that comes back pays for more: clients pay for themselves, a flood does not.
  * There are three budgets, so that forged sources take nothing from those who are known, and from a new client no
- * more than a second: its SYN comes again (RFC 6298: after 1 s, then 2 s and 4 s), as forged ones at random do not.
+ * more than a second: its SYN comes again (RFC 6298: after 1 s, then 2 s and 4 s), as forged ones at random do not. Of the budget
+ * for those who are known each has a part only, so that one of them can't take all; beyond it he is treated as a stranger.
  */
 #ifndef BPF_COOKIES_BPF_H
 #define BPF_COOKIES_BPF_H
 
 #include "bpf/bucket.bpf.h"
 #include "bpf/known.bpf.h"
+
+#define COOKIES_PARTS 16 /* of what there is for known sources one may have */
 
 /* In units of WAITING_SHIFT. */
 #define WAITING_FROM  3	 /* 0.5 to 0.8 s */
@@ -35,15 +38,41 @@ static __always_inline bool cookies_spend(const struct policy *policy, enum cook
 	return true;
 }
 
-/* A cookie has come back. */
-static __always_inline void cookies_return(const struct policy *policy, enum cookie_budget budget)
+static __always_inline void cookies_pay(__u64 *full_at, __u64 paid)
 {
-	__u64 paid = policy->cookies.interval * COOKIES_RETURN;
+	*full_at -= paid < *full_at ? paid : *full_at;
+}
+
+/*
+ * Take what one cookie costs from a known source's part, false when nothing is left; or, back: one has come back. Global, so that
+ * the verifier looks at it once.
+ */
+__noinline bool cookies_part(const struct policy *policy, __u64 source, __u64 now, bool back)
+{
+	__u64 *part, interval;
+	bool own;
+
+	if (!policy)
+		return false;
+	interval = policy->cookies.interval * COOKIES_PARTS;
+	part = bucket_find(bucket_key(source, LIMIT_CLASSES), now, &own);
+	if (part && back)
+		cookies_pay(part, interval * COOKIES_RETURN);
+	return part && !back &&
+	       bucket_charge(part, now, interval, policy->cookies.burst / COOKIES_PARTS ?: 1);
+}
+
+/* A cookie has come back from a source. */
+static __always_inline void cookies_return(const struct policy *policy, enum cookie_budget budget,
+					   __u64 source, __u64 now)
+{
 	__u32 key = 0;
 	struct cookie_budgets *all = bpf_map_lookup_elem(&cookies, &key);
 
 	if (all)
-		all->full_at[budget] -= paid < all->full_at[budget] ? paid : all->full_at[budget];
+		cookies_pay(&all->full_at[budget], policy->cookies.interval * COOKIES_RETURN);
+	if (budget == COOKIES_KNOWN)
+		cookies_part(policy, source, now, true);
 }
 
 /* Whether one of the set's SYNs may have this tag, which is not 0: four at a time. */
@@ -124,8 +153,9 @@ static __always_inline bool cookies_allow(const struct policy *policy, __u64 sou
 
 	if (set)
 		(void)*(volatile __u64 *)set->word;
-	if (is_known(source))
-		return cookies_spend(policy, COOKIES_KNOWN, now);
+	if (is_known(source) && cookies_part(policy, source, now, false) &&
+	    cookies_spend(policy, COOKIES_KNOWN, now))
+		return true;
 	if (cookies_spend(policy, COOKIES_FIRST, now))
 		return true;
 	return cookies_waited(set, syn, now) && cookies_spend(policy, COOKIES_AGAIN, now);

@@ -322,7 +322,8 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 	explain_source(now, m.tier);
 	if (so_far == REASON_COOKIE_VALID) {
 		classes |= CLASS(CONNECTIONS);
-		cookies_return(rules, meter_admit(&m) == PLACE_OLD ? COOKIES_KNOWN : COOKIES_FIRST);
+		cookies_return(rules, meter_admit(&m) == PLACE_OLD ? COOKIES_KNOWN : COOKIES_FIRST,
+			       bucket_key(m.source, LIMIT_PACKETS), now);
 	} else if (rules->metered & CLASS(CONNECTIONS) && classes & CLASS(PACKETS) &&
 		   p->protocol == IPPROTO_TCP && p->tcp_flags == TCP_ACK) {
 		state = socket_of(ctx, p);

@@ -206,6 +206,27 @@ static void test_the_known_have_their_own(void **state)
 	expect_syn(FORGER, 101, REASON_SYN_EXCESS);
 }
 
+/* Nor can one that is known take all from the others; beyond its part it is one of the strangers. */
+static void test_each_of_the_known_has_a_part(void **state)
+{
+	(void)state;
+	budget(64);
+	shake(CLIENT, 1);
+	shake(OTHER, 1);
+	for (uint16_t sport = 1; sport <= 4 + 64; sport++)
+		expect_syn(OTHER, sport, REASON_COOKIE_SENT);
+	for (uint16_t sport = 100; sport < 1000; sport++)
+		expect_syn(OTHER, sport, REASON_SYN_EXCESS);
+	for (uint16_t sport = 1; sport <= 4; sport++)
+		expect_syn(CLIENT, sport, REASON_COOKIE_SENT);
+	/* Whose cookies come back gets more. */
+	guard->bss->test_now += 64 * HOUR;
+	for (uint16_t sport = 1; sport <= 4 + 64; sport++)
+		expect_syn(OTHER, sport, REASON_COOKIE_SENT);
+	for (uint16_t sport = 1; sport <= 200; sport++)
+		shake(CLIENT, sport);
+}
+
 static void test_no_budget(void **state)
 {
 	struct policy policy = {.syn_mode = SYN_ALWAYS};
@@ -267,6 +288,7 @@ int main(void)
 		BUDGET_TEST(test_nobody_is_forgotten_before_the_second_is_over),
 		BUDGET_TEST(test_cookies_come_back),
 		BUDGET_TEST(test_the_known_have_their_own),
+		BUDGET_TEST(test_each_of_the_known_has_a_part),
 		BUDGET_TEST(test_no_budget),
 		BUDGET_TEST(test_ipv6),
 	};
