@@ -144,6 +144,16 @@ def test_why_of_verified_sources(echo):
     assert why(bed, "10.7.0.9", "--ack")["limits"]["verified"] is False
 
 
+def test_an_upgrade_forgets_nobody(echo):
+    bed, new = echo, BUILD / "variant-program/sluice"
+    bed.attach("  rate_limit: {rate: 1/s, burst: 1000}\n")
+    until(lambda: connect(bed, "10.7.0.1", 8080, 5) and
+          why(bed, "10.7.0.2", "--ack")["limits"]["verified"], "the source to be known")
+    assert "upgraded" in bed.inside(bed.gateway, new, "upgrade", *here(bed)).stdout
+    limits = json.loads(bed.inside(bed.gateway, new, "why", "10.7.0.2", "--ack", "--json", *here(bed)).stdout)[0]["limits"]
+    assert limits["verified"] is True and limits["source"]["packets"]["left"] < 1000
+
+
 def test_why_of_bogus_packets_and_shadow(bed):
     bed.attach("  mode: shadow\n  deny: [10.7.0.2]\n")
     assert why(bed, "127.0.0.1")["reason"] == "martian"

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
@@ -16,9 +15,9 @@
 #include "bpf/guard.skel.h"
 #include "edge/frame.h"
 #include "edge/pin.h"
+#include "edge/seed.h"
 
 DEFINE_CLEANUP(struct guard *, guard__destroy)
-DEFINE_CLEANUP(struct btf *, btf__free)
 
 #define N_PORTS	   65536
 #define COPY_BATCH 4096 /* entries a system call */
@@ -110,68 +109,7 @@ static int copy_all(const struct bpf_object *obj, const char *name, struct error
 	return 0;
 }
 
-/* Where a variable of a program's data is, by the types of the map that holds it; -1: it is not there. */
-static int offset_of(const struct bpf_map_info *info, const char *variable)
-{
-	_cleanup_(btf__freep) struct btf *btf = btf__load_from_kernel_by_id(info->btf_id);
-	const struct btf_type *section;
-
-	section = btf ? btf__type_by_id(btf, info->btf_value_type_id) : NULL;
-	if (!section || !btf_is_datasec(section))
-		return -1;
-	for (int i = 0; i < btf_vlen(section); i++) {
-		const struct btf_var_secinfo *var = btf_var_secinfos(section) + i;
-		const struct btf_type *t = btf__type_by_id(btf, var->type);
-
-		if (strcmp(btf__name_by_offset(btf, t->name_off), variable) == 0)
-			return (int)var->offset;
-	}
-	return -1;
-}
-
-/* The seed in a program's constants; -ENOENT: this map has none. */
-static int seed_in(uint32_t id, uint64_t *ret)
-{
-	_cleanup_close_ int fd = bpf_map_get_fd_by_id(id);
-	struct bpf_map_info info = {0};
-	_cleanup_free_ char *data = NULL;
-	uint32_t len = sizeof(info);
-	uint32_t key = 0;
-	int at;
-
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return -errno;
-	if (!strstr(info.name, ".rodata"))
-		return -ENOENT;
-	at = offset_of(&info, "bucket_seed");
-	data = calloc(1, info.value_size);
-	if (!data || at < 0 || (uint32_t)at + sizeof(*ret) > info.value_size ||
-	    bpf_map_lookup_elem(fd, &key, data) < 0)
-		return -ENOENT;
-	memcpy(ret, data + at, sizeof(*ret));
-	return 0;
-}
-
-/* The attached program's: its buckets are found by it. */
-static int find_seed(uint32_t program_id, uint64_t *ret)
-{
-	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(program_id);
-	struct bpf_prog_info info = {0};
-	uint32_t ids[64];
-	uint32_t len = sizeof(info);
-
-	info.nr_map_ids = sizeof(ids) / sizeof(ids[0]);
-	info.map_ids = (uint64_t)(uintptr_t)ids;
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return -errno;
-	for (uint32_t i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(ids[0]); i++)
-		if (seed_in(ids[i], ret) == 0)
-			return 0;
-	return -ENOENT;
-}
-
-static int load(const struct edge *e, const struct edge_status *status, struct guard **ret,
-		struct error *err)
+static int load(const struct edge *e, struct guard **ret, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = guard__open();
 	uint64_t seed = 0;
@@ -179,9 +117,9 @@ static int load(const struct edge *e, const struct edge_status *status, struct g
 
 	if (!g)
 		return error_sys(err, errno, "the packet program can't be opened");
-	rc = find_seed(status->program_id, &seed);
+	rc = edge_seed(e->name, &seed); /* buckets are found by it */
 	if (rc < 0)
-		return error_sys(err, -rc, "%s: program %u", e->name, status->program_id);
+		return error_sys(err, -rc, "%s: program", e->name);
 	g->rodata->bucket_seed = seed;
 	g->rodata->explain = true;
 	g->rodata->test_clock = true;
@@ -300,7 +238,7 @@ int edge_explain(const struct edge *e, const struct edge_question *q, struct edg
 	if (rc == 0)
 		rc = edge_check_here(e, &status, err);
 	if (rc == 0)
-		rc = load(e, &status, &g, err);
+		rc = load(e, &g, err);
 	if (rc < 0)
 		return rc;
 	if (bpf_obj_get_info_by_fd(bpf_program__fd(g->progs.sluice_guard), &info, &len) < 0)

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "bpf/guard.skel.h"
 #include "edge/migrate.h"
+#include "edge/seed.h"
 #include "edge/share.h"
 
 /* libbpf's last warning: it knows more than errno. */
@@ -51,8 +52,12 @@ static int open_guard(const char *name, const struct config *cfg, struct guard *
 	struct guard *g = *ret = guard__open();
 	uint64_t seed;
 
-	if (!g || getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+	if (!g)
 		return error_sys(err, errno, "the packet program can't be opened");
+	/* What is in maps that are there already is found by the seed of who put it there. */
+	if ((!name || edge_seed(name, &seed) < 0) &&
+	    getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return error_sys(err, errno, "random numbers");
 	g->rodata->bucket_seed = seed;
 	if (cfg)
 		bpf_map__set_max_entries(g->maps.bans, (uint32_t)cfg->edge.bans.capacity);
