@@ -74,7 +74,7 @@ static int load(const char *file, struct config **ret)
 static int load_feeds(const struct config *cfg, struct edge_feeds *ret, struct error *err)
 {
 	char text[EDGE_FEEDS_TEXT];
-	int rc = edge_feeds_load(cfg, ret, err);
+	int rc = edge_feeds_load(cfg, ret, NULL, err);
 
 	if (rc == 0 && ret->n) {
 		edge_feeds_describe(ret, text);

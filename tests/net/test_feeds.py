@@ -162,6 +162,17 @@ def test_replacements_let_nothing_through(bed):
     assert bed.reasons()["listed"] >= sent, "the counters went on"
 
 
+def test_sluiced_begins_with_the_feeds_that_are_in_order(bed):
+    """One that is missing takes the others off nobody; when it comes, all are loaded."""
+    write(bed, "10.7.0.2\n")
+    serve(bed, bed.config(DROP + "    - {file: missing.netset}\n"))
+    assert "a feed is left out: " in log(bed) and "missing.netset" in log(bed)
+    assert not bed.ping() and set(feeds(bed)) == {"drop"}
+    (bed.path / "missing.netset").write_text("192.0.2.1\n")
+    until(lambda: "has the new feeds" in log(bed), "the feeds")
+    assert not bed.ping() and set(feeds(bed)) == {"drop", "missing"}
+
+
 def test_sluiced_loads_what_changes(bed):
     write(bed, "10.7.0.9\n")
     serve(bed, bed.config(DROP))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, PINS, run, until
+from conftest import BUILD, PASS, PINS, run, until
 
 DISPATCHER = BUILD / "tests/bpf/dispatcher.bpf.o"
 
@@ -142,7 +142,65 @@ def test_daemon_tells_when_its_guard_has_gone(bed):
     assert bed.ping()
     bed.sluice("attach", "-c", bed.path / "edge.yaml")
     until(lambda: f"packet plane: {bed.interface} has a guard" in log.read_text(), "the guard")
-    assert log.read_text().count(gone) == 1
+    run("bpftool", "link", "detach", "pinned", PINS / bed.interface / "link")
+    until(lambda: log.read_text().count(gone) == 2, "the second warning")
+
+
+def test_daemon_gets_the_lock_between_the_commands_of_a_stream(bed):
+    log = daemon(bed, bed.config())
+    p = bed.processes[-1]
+    stream = bed.start(bed.gateway, "sh", "-c", "i=0; while :; do i=$((i + 1)); echo 192.0.2.$((i % 250)); done | "
+                       f"exec {BUILD}/sluice ban add --file - --follow --ttl 10m")
+    until(lambda: len(bed.json("ban", "list", "--interface", bed.interface)[0]["bans"]) > 100, "the stream")
+    for i in range(5):
+        bed.config(f"  deny: [10.7.0.{i + 2}]\n")
+        p.send_signal(signal.SIGHUP)
+        until(lambda i=i: f"generation {i + 2} " in log.read_text(), "the reload")
+        assert stream.poll() is None
+    assert deny_list(bed) == ["10.7.0.6"] and "another command" not in log.read_text()
+
+
+def test_a_new_device_by_the_name_of_a_guarded_one(bed):
+    """It is not taken for the guarded one, which has another name now; and once that is detached the new one is guarded."""
+    log = daemon(bed, bed.config("  deny: [10.9.0.2]\n"))
+    old = bed.interface.replace("slg", "slr")
+    run("ip", "-n", bed.gateway, "link", "set", bed.interface, "name", old)
+    until(lambda: f"{bed.interface} has gone" in log.read_text(), "its loss in the log")
+    run("ip", "link", "add", bed.interface, "netns", bed.gateway, "type", "veth", "peer", "name",
+        bed.interface.replace("slg", "slx"), "netns", bed.client)
+    refused = f"has the guard that was attached to {bed.interface}: 'sluice detach --interface {bed.interface}' first"
+    until(lambda: refused in log.read_text(), "the refusal in the log")
+    assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
+    bed.sluice("detach", "--interface", bed.interface)
+    bed.processes[-1].send_signal(signal.SIGHUP)
+    until(lambda: log.read_text().count(f"packet plane: {bed.interface} follows") == 2, "the guard")
+    assert "xdp" in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
+
+
+def test_daemon_tries_again_what_failed(two):
+    bed = two
+    log = daemon(bed, config(bed, "  deny: [10.8.0.2]\n"))
+    run("ip", "-n", bed.gateway, "link", "del", bed.second)
+    until(lambda: f"{bed.second} has gone" in log.read_text(), "its loss in the log")
+    name = bed.second.replace("slg", "slh")
+    run("ip", "-n", bed.gateway, "link", "add", name, "type", "veth", "peer", "name", name.replace("slh", "sli"))
+    run("ip", "-n", bed.gateway, "link", "set", "dev", name, "xdp", "obj", PASS, "sec", "xdp.frags")
+    run("ip", "-n", bed.gateway, "link", "set", name, "name", bed.second)
+    until(lambda: f"{bed.second} has an XDP program of somebody else" in log.read_text(), "the refusal in the log")
+    run("ip", "-n", bed.gateway, "link", "set", "dev", bed.second, "xdp", "off")
+    until(lambda: log.read_text().count(f"packet plane: {bed.second} follows") == 2, "the guard", 90)
+    assert log.read_text().count("somebody else") == 1
+
+
+def test_daemon_tells_of_what_is_no_longer_in_the_file(two):
+    bed = two
+    log = daemon(bed, config(bed))
+    bed.config()
+    bed.processes[-1].send_signal(signal.SIGHUP)
+    until(lambda: "generation 2" in log.read_text(), "the reload")
+    left = [line for line in log.read_text().splitlines() if "no longer in" in line]
+    assert len(left) == 1 and f"'sluice detach --interface {bed.second}'" in left[0]
+    assert bed.json("status", "--interface", bed.second)[0]["attached"] is True
 
 
 def test_dispatcher_is_told_from_other_programs(bed):

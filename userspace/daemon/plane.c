@@ -2,10 +2,8 @@
 #include "daemon/plane.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -17,9 +15,51 @@
 #include "edge/sysctl.h"
 #include "metrics/metrics.h"
 
+#define RETRY_SEC 15
+
 static void warn(const char *text)
 {
 	log_warn("packet plane: %s", text);
+}
+
+static void warn_left_out(const char *text)
+{
+	log_warn("packet plane: a feed is left out: %s", text);
+}
+
+static void tell(const struct edge_feeds *feeds)
+{
+	char text[EDGE_FEEDS_TEXT];
+
+	edge_feeds_describe(feeds, text);
+	if (feeds->n)
+		log_info("packet plane: loading %s", text);
+}
+
+/* NULL, and why is logged, when the files are not in order: what is loaded stays. */
+static struct edge_feeds *load_feeds(const struct config *cfg, struct edge_feeds *feeds)
+{
+	struct error err = {0};
+
+	if (edge_feeds_load(cfg, feeds, NULL, &err) < 0) {
+		log_warn("packet plane: feeds stay as they are: %s", err.text);
+		return NULL;
+	}
+	tell(feeds);
+	return feeds;
+}
+
+/* Where none is loaded, those that are in order are better than none. */
+static int attach(struct edge_attachment *a, const struct config *cfg,
+		  const struct edge_feeds *feeds, bool first, struct error *err)
+{
+	_cleanup_(edge_feeds_fini) struct edge_feeds some = {0};
+
+	if (!feeds && first && edge_feeds_load(cfg, &some, warn_left_out, err) == 0) {
+		tell(&some);
+		feeds = &some;
+	}
+	return edge_attach(a, 1, cfg, feeds, err);
 }
 
 static int sync_interface(const char *name, const struct conf_interface *conf,
@@ -28,6 +68,7 @@ static int sync_interface(const char *name, const struct conf_interface *conf,
 {
 	struct edge_attachment a = {.mode = conf->mode, .share = conf->share};
 	struct edge_status status = {0};
+	bool guarded = hook_guards(name);
 	struct edge e;
 	int rc;
 
@@ -38,12 +79,12 @@ static int sync_interface(const char *name, const struct conf_interface *conf,
 	rc = edge_open(name, &e, err);
 	if (rc == 0) {
 		rc = edge_status(&e, &status, err);
-		if (rc == 0 && status.attached)
+		if (rc == 0 && guarded)
 			rc = edge_apply(&e, 1, cfg, feeds, warn, err);
 		edge_close(&e);
 	}
-	if (rc == -ENOENT || (rc == 0 && !status.attached))
-		rc = edge_attach(&a, 1, cfg, feeds, err);
+	if (rc == -ENOENT || (rc == 0 && !guarded))
+		rc = attach(&a, cfg, feeds, rc == -ENOENT, err);
 	else if (rc == 0 && status.is_shared != conf->share)
 		log_info("packet plane: %s is %sshared, as when it was attached; 'share' counts "
 			 "from the next attach",
@@ -53,51 +94,30 @@ static int sync_interface(const char *name, const struct conf_interface *conf,
 	return rc;
 }
 
-static void interface_name(const struct config *cfg, size_t i, char ret[IF_NAMESIZE])
+/* What fails again is not logged again. */
+static void sync_one(const struct config *cfg, size_t i, struct plane_interface *p,
+		     const struct edge_feeds *feeds, bool starting)
 {
-	snprintf(ret, IF_NAMESIZE, "%.*s", SLICE_FMT(cfg->edge.interfaces[i].name));
-}
-
-/* NULL, and why is logged, when the files are not in order: what is loaded stays. */
-static struct edge_feeds *load_feeds(const struct config *cfg, struct edge_feeds *feeds)
-{
+	bool again = p->retry;
 	struct error err = {0};
-	char text[EDGE_FEEDS_TEXT];
 
-	if (edge_feeds_load(cfg, feeds, &err) < 0) {
-		log_warn("packet plane: feeds stay as they are: %s", err.text);
-		return NULL;
+	p->index = if_nametoindex(p->name);
+	p->retry = 0;
+	if (sync_interface(p->name, &cfg->edge.interfaces[i], cfg, feeds, starting, &err) == 0) {
+		log_info("packet plane: %s follows %.*s", p->name, SLICE_FMT(cfg->path));
+	} else {
+		p->retry = RETRY_SEC;
+		if (!again)
+			log_warn("packet plane off: %s; serving without it", err.text);
 	}
-	edge_feeds_describe(feeds, text);
-	if (feeds->n)
-		log_info("packet plane: loading %s", text);
-	return feeds;
-}
-
-static void sync_one(const struct config *cfg, size_t i, const struct edge_feeds *feeds,
-		     bool starting)
-{
-	struct error err = {0};
-	char name[IF_NAMESIZE];
-
-	interface_name(cfg, i, name);
-	if (sync_interface(name, &cfg->edge.interfaces[i], cfg, feeds, starting, &err) < 0)
-		log_warn("packet plane off: %s; serving without it", err.text);
-	else
-		log_info("packet plane: %s follows %.*s", name, SLICE_FMT(cfg->path));
-}
-
-/* By what edge_sweep_due says. */
-static bool has_guard(int due)
-{
-	return due != -ENOENT;
+	p->guarded = hook_guards(p->name);
 }
 
 /* -1: another command has it, and plane_sync is due; or why not is logged. */
 static int take_lock(struct plane *p)
 {
 	struct error err = {0};
-	int lock = edge_lock_now(&err);
+	int lock = edge_lock_soon(&err);
 
 	if (lock >= 0)
 		return lock;
@@ -109,13 +129,46 @@ static int take_lock(struct plane *p)
 	return -1;
 }
 
-void plane_sync(struct plane *p, const struct config *cfg)
+/* Whether the file has an interface of this name. */
+static bool is_named(const struct config *cfg, const char *name)
+{
+	for (size_t i = 0; cfg->edge.present && i < cfg->edge.n_interfaces; i++)
+		if (slice_eq(cfg->edge.interfaces[i].name, slice_str(name)))
+			return true;
+	return false;
+}
+
+/* What an older file named stays guarded: who takes it off says so. */
+static void tell_left(const struct plane *p, const struct config *cfg)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->seen[i].guarded && !is_named(cfg, p->seen[i].name))
+			log_warn("packet plane: %s is no longer in %.*s; its guard stays as it is "
+				 "until 'sluice detach --interface %s'",
+				 p->seen[i].name, SLICE_FMT(cfg->path), p->seen[i].name);
+}
+
+static int see_all(struct plane *p, const struct config *cfg)
+{
+	p->seen = calloc(cfg->edge.n_interfaces, sizeof(*p->seen));
+	if (!p->seen)
+		return -ENOMEM;
+	p->n = cfg->edge.n_interfaces;
+	for (size_t i = 0; i < p->n; i++)
+		snprintf(p->seen[i].name, IF_NAMESIZE, "%.*s",
+			 SLICE_FMT(cfg->edge.interfaces[i].name));
+	return 0;
+}
+
+/* held: the lock, or -1. */
+static void sync_all(struct plane *p, const struct config *cfg, int held)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	const struct edge_feeds *loaded;
-	_cleanup_close_ int lock = -1;
+	_cleanup_close_ int lock = held;
 	struct error err = {0};
 
+	tell_left(p, cfg);
 	plane_fini(p);
 	if (!cfg->edge.present)
 		return;
@@ -125,25 +178,25 @@ void plane_sync(struct plane *p, const struct config *cfg)
 	}
 	feed_watch_init(&p->feeds, cfg);
 	loaded = load_feeds(cfg, &feeds);
-	lock = take_lock(p);
+	if (lock < 0)
+		lock = take_lock(p);
 	if (lock < 0)
 		return;
 	p->settings = edge_sysctl_digest();
 	if (edge_sysctl_check(&cfg->edge, false, warn, &err) < 0)
 		log_warn("packet plane: %s", err.text);
-	p->seen = calloc(cfg->edge.n_interfaces, sizeof(*p->seen));
-	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
-		struct plane_interface now;
-		char name[IF_NAMESIZE];
-
-		interface_name(cfg, i, name);
-		now.index = if_nametoindex(name);
-		sync_one(cfg, i, loaded, p->starting);
-		now.guarded = has_guard(edge_sweep_due(name));
-		if (p->seen)
-			p->seen[i] = now;
+	if (see_all(p, cfg) < 0) {
+		log_warn("packet plane off: out of memory; serving without it");
+		return;
 	}
+	for (size_t i = 0; i < p->n; i++)
+		sync_one(cfg, i, &p->seen[i], loaded, p->starting);
 	p->starting = false;
+}
+
+void plane_sync(struct plane *p, const struct config *cfg)
+{
+	sync_all(p, cfg, -1);
 }
 
 /* Take entries that have ended off the lists of an interface. */
@@ -154,7 +207,9 @@ static void sweep(const char *name)
 	struct edge e;
 	int n;
 
-	lock = edge_lock_now(&err);
+	if (!edge_sweep_due(name))
+		return;
+	lock = edge_lock_soon(&err);
 	if (lock == -EWOULDBLOCK) /* it is due in a second, too */
 		return;
 	n = lock < 0 ? lock : edge_open(name, &e, &err);
@@ -164,22 +219,6 @@ static void sweep(const char *name)
 	}
 	if (n < 0)
 		log_warn("packet plane: %s", err.text);
-}
-
-static void look_after(struct plane_interface *seen, const char *name)
-{
-	int due = edge_sweep_due(name);
-	bool guarded = has_guard(due);
-
-	if (seen->guarded && !guarded)
-		log_warn("packet plane: %s has lost its guard (detached, or bpffs unmounted); "
-			 "SIGHUP attaches it again",
-			 name);
-	if (!seen->guarded && guarded)
-		log_info("packet plane: %s has a guard", name);
-	seen->guarded = guarded;
-	if (due > 0)
-		sweep(name);
 }
 
 /* What answers with cookies offer must be what the kernel does when the ACK comes. */
@@ -192,19 +231,14 @@ static void follow_settings(struct plane *p, const struct config *cfg)
 	plane_sync(p, cfg);
 }
 
-static void come_back(struct plane *p, const struct config *cfg, size_t i)
+static void try_again(struct plane *p, const struct config *cfg, size_t i)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
 	const struct edge_feeds *loaded = load_feeds(cfg, &feeds);
 	_cleanup_close_ int lock = take_lock(p);
 
-	char name[IF_NAMESIZE];
-
-	if (lock < 0)
-		return;
-	sync_one(cfg, i, loaded, false);
-	interface_name(cfg, i, name);
-	p->seen[i].guarded = has_guard(edge_sweep_due(name));
+	if (lock >= 0)
+		sync_one(cfg, i, &p->seen[i], loaded, false);
 }
 
 static int replace_feeds(const char *name, const struct edge_feeds *feeds, struct error *err)
@@ -230,56 +264,64 @@ static void reload_feeds(struct plane *p, const struct config *cfg)
 	lock = take_lock(p);
 	if (lock < 0)
 		return;
-	for (size_t i = 0; i < cfg->edge.n_interfaces; i++) {
-		char name[IF_NAMESIZE];
-
-		interface_name(cfg, i, name);
-		if (replace_feeds(name, &feeds, &err) < 0)
+	for (size_t i = 0; i < p->n; i++)
+		if (replace_feeds(p->seen[i].name, &feeds, &err) < 0)
 			log_warn("packet plane: feeds stay as they are: %s", err.text);
 		else
-			log_info("packet plane: %s has the new feeds", name);
-	}
+			log_info("packet plane: %s has the new feeds", p->seen[i].name);
 }
 
-/* What waits for the lock: files are not read again before it is free. */
-static void catch_up(struct plane *p, const struct config *cfg)
+/* Of the same interface as before. */
+static void watch_guard(struct plane_interface *p)
 {
-	int lock = take_lock(p);
+	bool guarded = hook_guards(p->name);
 
-	if (lock < 0)
-		return;
-	close(lock);
-	plane_sync(p, cfg);
+	if (p->guarded && !guarded)
+		log_warn("packet plane: %s has lost its guard (detached, or bpffs unmounted); "
+			 "SIGHUP attaches it again",
+			 p->name);
+	if (!p->guarded && guarded)
+		log_info("packet plane: %s has a guard", p->name);
+	p->guarded = guarded;
 }
 
 static void watch_interface(struct plane *p, const struct config *cfg, size_t i)
 {
-	unsigned int before = p->seen[i].index;
-	char name[IF_NAMESIZE];
+	struct plane_interface *seen = &p->seen[i];
+	unsigned int before = seen->index;
 
-	interface_name(cfg, i, name);
-	look_after(&p->seen[i], name);
-	p->seen[i].index = if_nametoindex(name);
-	if (p->seen[i].index == before)
-		return;
-	if (!p->seen[i].index) {
-		log_warn("packet plane: %s has gone; its lists wait for it", name);
-		return;
+	sweep(seen->name);
+	seen->index = if_nametoindex(seen->name);
+	if (!seen->index) {
+		if (before)
+			log_warn("packet plane: %s has gone; its lists wait for it", seen->name);
+		seen->retry = 0;
+	} else if (seen->index != before) {
+		log_info("packet plane: %s is there", seen->name);
+		seen->retry = 0;
+		try_again(p, cfg, i);
+	} else if (seen->retry == 1) {
+		try_again(p, cfg, i);
+	} else {
+		seen->retry -= seen->retry > 0;
+		watch_guard(seen);
 	}
-	log_info("packet plane: %s is there", name);
-	come_back(p, cfg, i);
 }
 
 void plane_watch(struct plane *p, const struct config *cfg)
 {
 	if (p->due) {
-		catch_up(p, cfg);
+		/* Files are not read again before it is free. */
+		int lock = take_lock(p);
+
+		if (lock >= 0)
+			sync_all(p, cfg, lock);
 		return;
 	}
 	follow_settings(p, cfg);
-	for (size_t i = 0; p->seen && i < cfg->edge.n_interfaces; i++)
+	for (size_t i = 0; i < p->n; i++)
 		watch_interface(p, cfg, i);
-	if (feed_watch_changed(&p->feeds, cfg))
+	if (p->seen && feed_watch_changed(&p->feeds, cfg))
 		reload_feeds(p, cfg);
 }
 
@@ -287,6 +329,7 @@ void plane_fini(struct plane *p)
 {
 	free(p->seen);
 	p->seen = NULL;
+	p->n = 0;
 	p->due = false;
 	feed_watch_fini(&p->feeds);
 }
@@ -309,7 +352,7 @@ static void look(struct slice interface, struct view *ret)
 	snprintf(name, sizeof(name), "%.*s", SLICE_FMT(interface));
 	if (edge_open(name, &e, NULL) < 0)
 		return;
-	ret->guarded = edge_status(&e, &ret->status, NULL) == 0 && ret->status.attached &&
+	ret->guarded = edge_status(&e, &ret->status, NULL) == 0 && hook_guards(name) &&
 		       edge_stats(&e, ret->counters, NULL) == 0 &&
 		       edge_tallies(&e, ret->tallies, NULL) == 0;
 	edge_close(&e);

@@ -3,6 +3,9 @@
 #ifndef DAEMON_PLANE_H
 #define DAEMON_PLANE_H
 
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -10,14 +13,17 @@
 #include "daemon/feed_watch.h"
 
 struct plane_interface {
+	char name[IF_NAMESIZE];
 	unsigned int index; /* 0: it is not there */
 	bool guarded;
+	unsigned int retry; /* in so many seconds what failed is tried again; 0: nothing has */
 };
 
 /* What was there when last looked at. */
 struct plane {
 	struct plane_interface *seen; /* the file's, in its order */
-	uint64_t settings;	      /* edge_sysctl_digest's */
+	size_t n;
+	uint64_t settings; /* edge_sysctl_digest's */
 	struct feed_watch feeds;
 	bool starting; /* true before the first plane_sync */
 	bool due;      /* one waits until another command gives the lock back */
@@ -26,14 +32,14 @@ struct plane {
 /*
  * Attach the guard to the file's interfaces, or apply the file's policy where it is attached already; when starting, also
  * put this build's program in the place of an older one. What is not
- * possible is logged with its reason, and requests are served without. While another command has the lock it is not waited
- * for: plane_watch does it then.
+ * possible is logged with its reason, and requests are served without. A command that keeps the lock is not waited for:
+ * plane_watch goes on when it ends.
  */
 void plane_sync(struct plane *p, const struct config *cfg);
 
 /*
- * Attach to what has come back, or has come at last, since the last call, load feeds whose files changed, follow the
- * kernel's settings that the SYN gate depends on, and tell when a guard has gone; every second, say.
+ * Attach to what has come back, or has come at last, since the last call, and try again what failed; load feeds whose files
+ * changed, follow the kernel's settings that the SYN gate depends on, and tell when a guard has gone. To be called every second.
  */
 void plane_watch(struct plane *p, const struct config *cfg);
 

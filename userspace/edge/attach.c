@@ -234,7 +234,7 @@ static int build(const struct edge_program *p, const struct device *d, struct ed
 }
 
 /* 0 when the interface is free of the guard; 1 when its pins are there, but it had gone meanwhile. */
-static int check_free(const char *name, struct error *err)
+static int check_free(const char *name, unsigned int ifindex, struct error *err)
 {
 	struct edge_status status;
 	struct edge e;
@@ -248,11 +248,15 @@ static int check_free(const char *name, struct error *err)
 	edge_close(&e);
 	if (rc < 0)
 		return rc;
-	if (status.attached)
+	if (!status.attached)
+		return 1;
+	if (status.ifindex != ifindex)
 		return error_set(err, EEXIST,
-				 "%s is already attached (program %u): detach it first", name,
-				 status.program_id);
-	return 1;
+				 "another interface, number %u, has the guard that was attached "
+				 "to %s: 'sluice detach --interface %s' first",
+				 status.ifindex, name, name);
+	return error_set(err, EEXIST, "%s is already attached (program %u): detach it first", name,
+			 status.program_id);
 }
 
 /* Nothing has been touched yet. */
@@ -284,7 +288,7 @@ static int attach_aside(struct edge_attachment *a, const struct config *cfg,
 	if (!ifindex)
 		return error_set(err, ENODEV, "there is no interface '%s'", name);
 	a->note[0] = '\0';
-	rc = check_free(name, err);
+	rc = check_free(name, ifindex, err);
 	if (rc < 0)
 		return rc;
 	returned = rc == 1;

@@ -66,8 +66,8 @@ struct edge {
  */
 int edge_lock(struct error *err);
 
-/* The same without waiting. -EWOULDBLOCK: another one has it. */
-int edge_lock_now(struct error *err);
+/* The same, but waits no longer than half a second. -EWOULDBLOCK: another one still has it. */
+int edge_lock_soon(struct error *err);
 
 struct edge_attachment {
 	char name[IF_NAMESIZE];

@@ -21,9 +21,11 @@ struct edge_feeds {
 
 /*
  * Read the feeds of edge: in cfg, whose path relative files are relative to. A file with an error, and more memory than
- * edge.feeds.memory, refuse all (never by -ENOENT: that is an interface without guard). The caller ends *ret by edge_feeds_fini.
+ * edge.feeds.memory, refuse all (never by -ENOENT: that is an interface without guard); with skipped a file with an error is
+ * left out, and skipped is told why. The caller ends *ret by edge_feeds_fini.
  */
-int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret, struct error *err);
+int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret,
+		    void (*skipped)(const char *text), struct error *err);
 
 /* The same to find errors: all go to diag, each with the place where the feed is named, and nothing is kept. */
 void edge_feeds_check(const struct config *cfg, struct conf_diag *diag);

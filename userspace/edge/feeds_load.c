@@ -127,14 +127,32 @@ static int plan(const struct conf_edge *conf, struct edge_feeds *f, struct error
 	return 0;
 }
 
-int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret, struct error *err)
+/* All, or those that are in order. */
+static int load_each(const struct conf_edge *conf, struct edge_feeds *f,
+		     void (*skipped)(const char *text), struct error *err)
+{
+	for (size_t i = 0; i < conf->n_deny_feeds; i++) {
+		size_t sets = f->n, entries = f->entries.n;
+		int rc = load_one(&conf->deny_feeds[i], f, err);
+
+		if (rc < 0 && !skipped)
+			return rc;
+		if (rc == 0)
+			continue;
+		skipped(err->text);
+		f->n = sets;
+		f->entries.n = entries;
+	}
+	return 0;
+}
+
+int edge_feeds_load(const struct config *cfg, struct edge_feeds *ret,
+		    void (*skipped)(const char *text), struct error *err)
 {
 	const struct conf_edge *conf = &cfg->edge;
 	struct edge_feeds f = {0};
-	int rc = 0;
+	int rc = load_each(conf, &f, skipped, err);
 
-	for (size_t i = 0; rc == 0 && i < conf->n_deny_feeds; i++)
-		rc = load_one(&conf->deny_feeds[i], &f, err);
 	if (rc == 0)
 		rc = plan(conf, &f, err);
 	if (rc < 0)

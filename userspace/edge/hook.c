@@ -152,6 +152,19 @@ int hook_read(const struct hook *h, struct hook_state *ret)
 	return 0;
 }
 
+bool hook_guards(const char *name)
+{
+	struct hook_state state = {.ifindex = 0};
+	struct hook hook;
+	int rc = hook_open(EDGE_DIR, name, &hook);
+
+	if (rc < 0)
+		return false;
+	rc = hook_read(&hook, &state);
+	hook_close(&hook);
+	return rc == 0 && state.ifindex && state.ifindex == if_nametoindex(name);
+}
+
 int hook_update(const struct hook *h, int from, int to)
 {
 	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE,

@@ -58,6 +58,9 @@ struct hook_state {
 /* One that is elsewhere is taken to be attached. */
 int hook_read(const struct hook *h, struct hook_state *ret);
 
+/* Whether the interface that has this name now is the one that runs the guard pinned for it. Cheap, without the lock. */
+bool hook_guards(const char *name);
+
 /* Let the link run a program, while it runs from. -errno. */
 int hook_update(const struct hook *h, int from, int to);
 

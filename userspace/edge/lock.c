@@ -23,6 +23,10 @@
 
 #define BPFFS "/sys/fs/bpf"
 
+/* Half a second in all: between two commands of a stream of them there is a moment. */
+#define LOCK_PAUSE_USEC 1000
+#define LOCK_TRIES	500
+
 static bool is_bpffs(void)
 {
 	struct statfs fs;
@@ -131,7 +135,8 @@ static void end_killed(void)
 		edge_done();
 }
 
-static int lock(int how, struct error *err)
+/* tries: how often, 0: until it is had. */
+static int lock(unsigned int tries, struct error *err)
 {
 	_cleanup_close_ int fd = -1;
 	int rc = mount_bpffs(err);
@@ -146,19 +151,22 @@ static int lock(int how, struct error *err)
 	if (fd < 0)
 		return errno == EACCES ? error_set(err, errno, "the packet plane needs root")
 				       : error_sys(err, errno, "%s", EDGE_ROOT);
-	while (flock(fd, how) < 0)
-		if (errno != EINTR)
+	while (flock(fd, tries ? LOCK_EX | LOCK_NB : LOCK_EX) < 0) {
+		if (errno == EWOULDBLOCK && tries-- > 1)
+			usleep(LOCK_PAUSE_USEC);
+		else if (errno != EINTR)
 			return error_sys(err, errno, "%s: lock", EDGE_ROOT);
+	}
 	end_killed();
 	return take_fd(fd);
 }
 
 int edge_lock(struct error *err)
 {
-	return lock(LOCK_EX, err);
+	return lock(0, err);
 }
 
-int edge_lock_now(struct error *err)
+int edge_lock_soon(struct error *err)
 {
-	return lock(LOCK_EX | LOCK_NB, err);
+	return lock(LOCK_TRIES, err);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/sweep.h"
 
-#include <errno.h>
-
 #include <bpf/bpf.h>
 
 #include "base/cleanup.h"
@@ -17,17 +15,14 @@ static bool due(uint32_t when)
 	return when && when <= clock_seconds();
 }
 
-int edge_sweep_due(const char *name)
+bool edge_sweep_due(const char *name)
 {
 	_cleanup_close_ int fd = edge_get(name, "state");
 	struct state state;
 	uint32_t key = 0;
 
-	if (fd < 0)
-		return fd;
-	if (bpf_map_lookup_elem(fd, &key, &state) < 0)
-		return -errno;
-	return due(state.expires) || due(state.bans_due);
+	return fd >= 0 && bpf_map_lookup_elem(fd, &key, &state) == 0 &&
+	       (due(state.expires) || due(state.bans_due));
 }
 
 struct sweep {

@@ -5,8 +5,8 @@
 
 #include "edge/edge.h"
 
-/* Whether an interface has entries that have ended: cheap, without the lock. -ENOENT: it has no guard; -errno. */
-int edge_sweep_due(const char *name);
+/* Whether an interface has entries that have ended: cheap, without the lock. */
+bool edge_sweep_due(const char *name);
 
 /* Remove entries that have ended, and forget bans. Their number, or -errno. Under the lock. */
 int edge_sweep(const struct edge *e, struct error *err);
