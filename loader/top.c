@@ -76,6 +76,24 @@ static int compare_talkers(struct rates *r, const struct sample *before)
 	return 0;
 }
 
+/* The guard may have been detached, and attached anew with other maps. */
+static int follow(struct edge *e, bool *ret_gone, struct error *err)
+{
+	struct edge now;
+	int rc = 0;
+
+	*ret_gone = false;
+	if (edge_is_current(e))
+		return 0;
+	rc = edge_open(e->name, &now, err);
+	*ret_gone = rc == -ENOENT;
+	if (rc < 0)
+		return *ret_gone ? 0 : rc;
+	edge_close(e);
+	*e = now;
+	return 0;
+}
+
 /* The next samples, and their rates. Before the first, there are none. */
 static int turn(struct top *t)
 {
@@ -89,7 +107,9 @@ static int turn(struct top *t)
 			return error_sys(&t->err, ENOMEM, "top");
 		*before = r->now;
 		r->name = t->edges.items[i].name;
-		rc = take(&t->edges.items[i], &r->now, &t->err);
+		rc = follow(&t->edges.items[i], &r->gone, &t->err);
+		if (rc == 0)
+			rc = take(&t->edges.items[i], &r->now, &t->err);
 		if (rc == 0 && before->at) {
 			compare(r, before);
 			if (compare_talkers(r, before) < 0)

@@ -25,6 +25,7 @@ struct sample {
 /* Of one interface, between two samples: what came a second. */
 struct rates {
 	const char *name;
+	bool gone; /* it was attached when this began */
 	double seconds;
 	struct {
 		double packets, bits;

@@ -50,6 +50,9 @@ static void write_title(const struct top *t, FILE *to)
 	if (t->screen)
 		fprintf(to, "   q: quit%s", t->edges.n > 1 ? ", Tab: next interface" : "");
 	fputs("\n\n", to);
+	for (size_t i = 0; i < t->edges.n; i++)
+		if (is_shown(t, i) && t->rates[i].gone)
+			fprintf(to, "%s is not attached any more\n\n", t->rates[i].name);
 }
 
 static void write_reasons(const struct top *t, FILE *to)

@@ -45,8 +45,9 @@ struct watcher {
 	size_t n; /* of sources that watch */
 	FILE *pcap;
 	uint64_t shown;
-	int unwritten;	 /* errno of a failed write; 0: none did */
-	int64_t to_wall; /* from CLOCK_MONOTONIC */
+	uint64_t checked_at; /* that the guard still has these maps */
+	int unwritten;	     /* errno of a failed write; 0: none did */
+	int64_t to_wall;     /* from CLOCK_MONOTONIC */
 	struct error err;
 };
 
@@ -72,6 +73,7 @@ static bool list_of(enum reason reason, enum edge_list *ret)
 	return reason == REASON_DENIED || reason == REASON_ALLOWED;
 }
 
+/* A second, or never: then it is now. */
 static bool is_old(uint64_t *read_at)
 {
 	uint64_t now = clock_mono();
@@ -330,6 +332,18 @@ static int start(struct watcher *w)
 	return rc;
 }
 
+/* Of maps that the guard has left no event comes. */
+static int check_guard(struct watcher *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!edge_is_current(w->sources[i].edge))
+			return error_set(&w->err, ESTALE,
+					 "%s: the guard was detached, attached anew or upgraded, "
+					 "and this does not see it any more",
+					 w->sources[i].edge->name);
+	return 0;
+}
+
 /* 0: go on; 1: over; -errno. */
 static int turn(struct watcher *w, struct pollfd *fds)
 {
@@ -342,6 +356,8 @@ static int turn(struct watcher *w, struct pollfd *fds)
 	}
 	if (w->unwritten)
 		return w->unwritten == EPIPE ? 1 : error_sys(&w->err, w->unwritten, "the output");
+	if (is_old(&w->checked_at) && check_guard(w) < 0)
+		return -w->err.code;
 	return fds[w->n].revents || (w->o->events && w->shown >= w->o->events);
 }
 

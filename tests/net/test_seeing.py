@@ -226,6 +226,22 @@ def test_watch_is_one_and_a_killed_one_ends(bed):
     assert watched_until(lease) == 0
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_watch_ends_with_its_guard(bed, again):
+    bed.attach("  deny: [10.7.0.2]\n")
+    watch = Watch(bed)
+    bed.sluice("upgrade", *here(bed))
+    deny_and_ping(bed, 1)
+    assert watch.process.stdout.readline().split()[1:3] == [bed.interface.encode(), b"denied"]
+    bed.sluice("detach", *here(bed))
+    if again:
+        bed.attach("  deny: [10.7.0.2]\n")
+    out, err = watch.process.communicate(timeout=20)
+    assert (watch.process.returncode, out) == (1, b"")
+    assert err.decode() == (f"sluice: {bed.interface}: the guard was detached, attached anew or upgraded, "
+                            "and this does not see it any more\n")
+
+
 @pytest.mark.parametrize("args, said", [
     (("--reason", "nonsense"), "not a reason"),
     (("--rate", "0/s"), "not a rate"),

@@ -184,6 +184,21 @@ def test_top_at_a_terminal(busy, how):
         t.close()
 
 
+def test_top_follows_the_guard(busy):
+    bed = busy
+    t = Terminal(bed, "--interval", "200ms", *here(bed))
+    try:
+        t.wait_for(rb"denied")
+        bed.sluice("detach", *here(bed))
+        t.wait_for(rb"is not attached any more")
+        bed.attach("  limits: {source: {icmp: 1/s}}\n")
+        t.wait_for(rb"limited_icmp")
+        os.write(t.fd, b"q")
+        assert t.end() == 0
+    finally:
+        t.close()
+
+
 def test_tab_shows_the_next_interface(busy_two):
     bed = busy_two
     t = Terminal(bed, "--interval", "200ms")

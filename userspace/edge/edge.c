@@ -123,6 +123,27 @@ static bool has_moved(const struct edge *e)
 	return moved;
 }
 
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.id;
+}
+
+bool edge_is_current(const struct edge *e)
+{
+	bool same = true;
+
+	for (size_t i = 0; same && i < N_MAPS; i++) {
+		_cleanup_close_ int now = edge_get(e->name, maps[i].name);
+
+		same = now < 0 ? now != -ENOENT
+			       : map_id(now) == map_id(*map_of((struct edge *)e, i));
+	}
+	return same;
+}
+
 static int open_pins(struct edge *e, const char *name, struct error *err)
 {
 	_cleanup_(guard__destroyp) struct guard *g = NULL;

@@ -109,6 +109,9 @@ int edge_open_object(const char *name, const struct bpf_object *obj, struct edge
 		     struct error *err);
 void edge_close(struct edge *e);
 
+/* False: the guard of that name was detached, attached anew or upgraded since, and its maps are others. For who goes on for long. */
+bool edge_is_current(const struct edge *e);
+
 /*
  * Make the entries of the file those of cfg, and ports and policy, too, on all of the interfaces or none; entries of the
  * operator stay. Every packet meets all of the old policy or all of the new one, feeds (the file's, by edge_feeds_load; NULL:
