@@ -10,9 +10,9 @@
  * charged all the same. Once, when it is verified by a cookie, its buckets begin full.
  *
  * Error of the table: of the unverified sources one that comes when all four ways of its set are in use shares one of them,
- * and may get less than its limit. With n buckets that are not full, of 65,536, that is the probability of four or more in
- * a set: 0.2 % with 8,192, 2 % with 16,384, 14 % with 32,768, 57 % with all of them. What is shared is never less strict
- * than a bucket of one's own.
+ * and may get less than its limit. With n sources whose buckets are not full that is the probability of four or more in one
+ * of 16,384 sets: 0.2 % with 8,192, 2 % with 16,384, 14 % with 32,768, 57 % with 65,536. What is shared is never less
+ * strict than a bucket of one's own.
  */
 #ifndef BPF_METER_BPF_H
 #define BPF_METER_BPF_H

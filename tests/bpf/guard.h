@@ -238,19 +238,24 @@ static inline void tcp6(struct frame *f, const char *from, uint8_t flags)
 	frame_finish(f);
 }
 
-/* A guard without policy, lists or protected ports; time stands at 1000 s. */
-static inline int setup(void **state)
+static inline int setup_clock(bool stands)
 {
-	(void)state;
 	guard = guard__open();
 	assert_non_null(guard);
-	guard->rodata->test_clock = true;
+	guard->rodata->test_clock = stands;
 	guard->rodata->bucket_seed = 42;
 	assert_int_equal(guard__load(guard), 0);
 	guard->bss->test_now = 1000 * SEC;
 	program = bpf_program__fd(guard->progs.sluice_guard);
 	/* An attached program is one that the kernel's dispatcher knows: a run takes microseconds, not a grace period. */
 	return bpf_xdp_attach(LOOPBACK, program, XDP_FLAGS_SKB_MODE, NULL);
+}
+
+/* A guard without policy, lists or protected ports; time stands at 1000 s. */
+static inline int setup(void **state)
+{
+	(void)state;
+	return setup_clock(true);
 }
 
 static inline int teardown(void **state)

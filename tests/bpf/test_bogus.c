@@ -111,6 +111,12 @@ static void test_land(void **state)
 	frame_udp(&f, 53, 54);
 	frame_finish(&f);
 	assert_int_equal(run_from_card(&f), XDP_PASS);
+	/* A neighbour in the same /64, from the port that it sends to. */
+	frame_ethernet(&f);
+	frame_ip6(&f, "2001:db8::2", GATEWAY6);
+	frame_udp(&f, 53, 53);
+	frame_finish(&f);
+	assert_int_equal(run_from_card(&f), XDP_PASS);
 }
 
 static void test_port_zero(void **state)

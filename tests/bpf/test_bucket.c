@@ -2,6 +2,8 @@
 /* Token buckets: exact with standing time, shared by CPUs and crowds. */
 #include "tests/bpf/guard.h"
 
+#include <time.h>
+
 static void test_bucket_is_exact(void **state)
 {
 	struct frame f;
@@ -120,6 +122,77 @@ static void test_bucket_policy_changes(void **state)
 	expect(&f, REASON_LIMITED);
 }
 
+/* New sources, one packet each; how many are dropped. */
+static uint32_t newcomers(uint32_t *next, uint32_t n)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	uint32_t dropped = 0;
+	struct frame f;
+
+	tcp4(&f, CLIENT4, F_SYN);
+	opts.data_in = f.bytes;
+	opts.data_size_in = (uint32_t)f.len;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t source = htonl((*next)++);
+
+		memcpy(f.bytes + f.ip + 12, &source, sizeof(source));
+		assert_int_equal(bpf_prog_test_run_opts(program, &opts), 0);
+		dropped += opts.retval == XDP_DROP;
+	}
+	return dropped;
+}
+
+/* As often as bpf/meter.bpf.h says a newcomer finds no way that is free, and shares one that has nothing left. */
+static void test_stated_error(void **state)
+{
+	static const struct {
+		uint32_t sources, least, most; /* dropped of PROBES */
+	} stated[] = {{8192, 0, 10}, {16384, 20, 60}, {32768, 240, 330}, {65536, 1080, 1190}};
+	enum { PROBES = 2000 };
+	uint32_t next = 0x0b000000, first = next;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){PACKETS(3600 * SEC, 1)});
+	for (size_t i = 0; i < sizeof(stated) / sizeof(stated[0]); i++) {
+		newcomers(&next, stated[i].sources - (next - first) - PROBES / 2);
+		assert_in_range(newcomers(&next, PROBES), stated[i].least, stated[i].most);
+	}
+}
+
+static uint64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec;
+}
+
+static int setup_real_clock(void **state)
+{
+	(void)state;
+	return setup_clock(false);
+}
+
+/* A bucket that is shallower than a tick of the coarse clock is full again after its interval, not after the tick. */
+static void test_shallow_bucket(void **state)
+{
+	const uint64_t interval = 100000;
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){PACKETS(interval, 1), .exact_clock = 1});
+	tcp4(&f, CLIENT4, F_SYN);
+	for (int i = 0; i < 40; i++) {
+		uint64_t since = clock_now();
+
+		while (clock_now() < since + interval)
+			;
+		expect(&f, REASON_PASSED);
+	}
+}
+
 static void *hammer(void *arg)
 {
 	cpu_set_t set;
@@ -165,6 +238,8 @@ int main(void)
 		GUARD_TEST(test_bucket_meters_protected_only),
 		GUARD_TEST(test_bucket_crowd),
 		GUARD_TEST(test_bucket_policy_changes),
+		GUARD_TEST(test_stated_error),
+		cmocka_unit_test_setup_teardown(test_shallow_bucket, setup_real_clock, teardown),
 		GUARD_TEST(test_bucket_concurrent),
 	};
 

@@ -197,21 +197,25 @@ static void test_syns_are_counted(void **state)
 
 static void test_cookie_checksum(void **state)
 {
-	struct frame f;
-	uint16_t port;
-	int fd = listener(AF_INET, &port);
-
 	(void)state;
-	port_protect(port);
 	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	policy_set((struct policy){.syn_mode = SYN_ALWAYS});
-	syn_frame(&f, AF_INET, 0, port, F_SYN, 1000, 0, NULL, 0);
-	f.bytes[f.l4 + 4] ^= 1;
-	expect(&f, REASON_BAD_CHECKSUM);
-	f.bytes[f.l4 + 4] ^= 1;
-	f.bytes[f.ip + 8] ^= 1;
-	expect(&f, REASON_BAD_CHECKSUM);
-	close(fd);
+	for (int family = AF_INET; family; family = family == AF_INET ? AF_INET6 : 0) {
+		struct frame f;
+		uint16_t port;
+		int fd = listener(family, &port);
+
+		port_protect(port);
+		syn_frame(&f, family, 0, port, F_SYN, 1000, 0, NULL, 0);
+		f.bytes[f.l4 + 4] ^= 1;
+		expect(&f, REASON_BAD_CHECKSUM);
+		f.bytes[f.l4 + 4] ^= 1;
+		if (family == AF_INET) { /* its header has a sum of its own */
+			f.bytes[f.ip + 8] ^= 1;
+			expect(&f, REASON_BAD_CHECKSUM);
+		}
+		close(fd);
+	}
 }
 
 /* A SYN that is answered costs its source nothing: the source may be forged. */

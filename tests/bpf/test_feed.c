@@ -30,17 +30,22 @@ static void from(const char *addr, enum reason reason)
 	expect(&f, reason);
 }
 
-/* Packets that a set has dropped; -1: there is no such set. */
-static int hits(const char *name)
+/* What a set has dropped; packets -1: there is no such set. */
+static struct counter dropped_by(const char *name)
 {
 	struct edge_set sets[FEED_SETS];
-	size_t bytes;
+	size_t memory;
 
-	assert_int_equal(edge_sets_read(&edge, sets, &bytes, NULL), 0);
+	assert_int_equal(edge_sets_read(&edge, sets, &memory, NULL), 0);
 	for (int i = 1; i < FEED_SETS; i++)
 		if (strcmp(sets[i].set.name, name) == 0)
-			return (int)sets[i].hits.packets;
-	return -1;
+			return sets[i].hits;
+	return (struct counter){.packets = -1ULL};
+}
+
+static int hits(const char *name)
+{
+	return (int)dropped_by(name).packets;
 }
 
 static void test_listed(void **state)
@@ -75,6 +80,7 @@ static void test_listed(void **state)
 	from("2001:db8:bad:ffff::1", REASON_LISTED);
 	from("2001:db8:bae::1", REASON_PASSED);
 	assert_int_equal(hits("one"), 3);
+	assert_int_equal(dropped_by("one").bytes, 54 + 54 + 74);
 	from("2001:db8:1:2::66", REASON_LISTED);
 	from("2001:db8:1:2::67", REASON_PASSED);
 	from("2001:aff:1:2::66", REASON_LISTED);

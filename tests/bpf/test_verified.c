@@ -355,6 +355,91 @@ static void test_full_table_refuses(void **state)
 	close(fd);
 }
 
+/* Who goes on sending keeps the place for as long as that: it is held from the last packet on, to the second. */
+static void test_place_is_held_while_it_sends(void **state)
+{
+	struct peer p = connection(AF_INET);
+	struct verified v;
+	uint64_t until = 0;
+	struct frame f;
+
+	(void)state;
+	policy_set((struct policy){PACKETS(SEC, 1000)});
+	peer_frame(&f, &p, F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	for (int i = 0; i < 3; i++) {
+		guard->bss->test_now += VERIFIED_HOLD_NSEC - SEC;
+		expect(&f, REASON_PASSED);
+	}
+	for (uint32_t i = 0; i < VERIFIED_SETS * VERIFIED_WAYS; i++) {
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(guard->maps.verified), &i, &v), 0);
+		until = v.idle_at > until ? v.idle_at : until;
+	}
+	assert_in_range(until - guard->bss->test_now, VERIFIED_HOLD_NSEC - SEC, VERIFIED_HOLD_NSEC);
+	policy_set((struct policy){0});
+	peer_close(&p);
+}
+
+/* A source that is known has a bucket a limit, and those of its tier. */
+static void test_each_limit_of_the_known(void **state)
+{
+	static const struct {
+		enum limit_class class;
+		enum reason passes;
+	} kinds[] = {
+		{LIMIT_SYNS, REASON_PASSED},
+		{LIMIT_UDP, REASON_PASSED},
+		{LIMIT_ICMP, REASON_PASSED},
+		{LIMIT_FRAGMENTS, REASON_FRAGMENT},
+	};
+	struct peer p = connection(AF_INET);
+	struct prefix4 key = {32, {127, 0, 0, 1}};
+	struct list_value value = {.note = 1, .prefixlen = 32};
+	struct policy tiered = {PACKETS(SEC, 2), .tiers = 1};
+	struct frame f;
+
+	(void)state;
+	policy_set((struct policy){PACKETS(SEC, 1000)});
+	peer_frame(&f, &p, F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	crowd(guard->bss->test_now + HOUR); /* in the table there is nothing for it */
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct policy one = {0};
+
+		one.tier[TIER_EVERYBODY].limit[kinds[i].class] = (struct limit){SEC, 1};
+		policy_set(one);
+		frame_ethernet(&f);
+		if (kinds[i].class == LIMIT_FRAGMENTS)
+			frame_ip4_fragment(&f, p.from, "127.0.0.1", 8);
+		else
+			frame_ip4(&f, p.from, "127.0.0.1", 0);
+		if (kinds[i].class == LIMIT_SYNS)
+			frame_tcp(&f, 1, p.port, F_SYN, 1, 1, NULL, 0);
+		else if (kinds[i].class == LIMIT_ICMP)
+			frame_icmp(&f, 8);
+		else
+			frame_udp(&f, 1, p.port);
+		frame_finish(&f);
+		expect(&f, kinds[i].passes);
+		expect(&f, REASON_LIMITED + kinds[i].class);
+	}
+	tiered.tier[1].limit[LIMIT_PACKETS] = (struct limit){SEC, 7};
+	policy_set(tiered);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(guard->maps.tiers4), &key, &value, BPF_ANY), 0);
+	guard->bss->test_now += 1000 * SEC;
+	peer_frame(&f, &p, F_ACK);
+	for (int i = 0; i < 7; i++)
+		expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	policy_set((struct policy){0});
+	peer_close(&p);
+}
+
 static void *hammer(void *arg)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = 200000);
@@ -442,6 +527,8 @@ int main(void)
 		GUARD_TEST(test_connections_without_cookies),
 		GUARD_TEST(test_flood_takes_nothing),
 		GUARD_TEST(test_full_table_refuses),
+		GUARD_TEST(test_place_is_held_while_it_sends),
+		GUARD_TEST(test_each_limit_of_the_known),
 		GUARD_TEST(test_concurrent),
 		GUARD_TEST(test_shadow_sends_no_cookies),
 	};
