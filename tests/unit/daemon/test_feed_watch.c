@@ -16,7 +16,7 @@
 
 static char directory[] = "/tmp/test_feed_watch.XXXXXX";
 static char path[64];
-static struct conf_feed feed = {.path = path};
+static struct conf_feed feed;
 static const struct config cfg = {.edge = {.deny_feeds = &feed, .n_deny_feeds = 1}};
 
 static void write_file(const char *text)
@@ -28,11 +28,13 @@ static void write_file(const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
+/* Of either kind of feed. */
 static void test_once_it_stands_still(void **state)
 {
 	struct feed_watch w = {0};
 
-	(void)state;
+	feed = *(struct conf_feed *)*state;
+	feed.path = path;
 	write_file("1");
 	feed_watch_init(&w, &cfg);
 	assert_false(feed_watch_changed(&w, &cfg));
@@ -77,8 +79,10 @@ static int teardown(void **state)
 
 int main(void)
 {
+	struct conf_feed netset = {.file = SLICE("feed")}, mmdb = {.mmdb = SLICE("feed")};
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_once_it_stands_still),
+		cmocka_unit_test_prestate(test_once_it_stands_still, &netset),
+		cmocka_unit_test_prestate(test_once_it_stands_still, &mmdb),
 		cmocka_unit_test(test_no_feeds),
 	};
 

@@ -28,10 +28,13 @@ struct blob {
 	struct feed_plan plan;
 };
 
+static uint64_t lines_read;
+
 static union feed_any *feed_at(uint64_t feeds, uint32_t n)
 {
 	const struct blob *b = (const struct blob *)(uintptr_t)feeds;
 
+	lines_read++;
 	return n < b->n ? &b->lines[n] : NULL;
 }
 
@@ -400,6 +403,41 @@ static void test_million(void **unused)
 	feed_entries_fini(&e);
 }
 
+/* What a source that is on no list costs does not grow with them: behind the header one line in nearly all cases. */
+static void test_clean_reads_one_line(void **unused)
+{
+	const uint32_t n = 20000;
+
+	(void)unused;
+	for (uint32_t size = 1000; size <= 100000; size *= 10) {
+		struct feed_entries e = {0};
+		struct blob b;
+
+		for (uint32_t i = 0; i < size; i++) {
+			add(&e, 4, random64(), 0, i % 10 ? 32 : 20 + below(12), 0);
+			add(&e, 6, random64() >> 3 | 1ULL << 61, random64(), 32 + below(97), 0);
+		}
+		b = compile(&e, random64());
+		for (uint8_t family = 4; family <= 6; family += 2) {
+			uint64_t lines = 0;
+			uint32_t clean = 0;
+
+			while (clean < n) {
+				uint64_t hi = random64() >> 3 | 1ULL << 61;
+
+				lines_read = 0;
+				if (find(&b, family, hi, random64()))
+					continue;
+				lines += lines_read;
+				clean++;
+			}
+			assert_in_range(lines, n, n + n / 4);
+		}
+		free(b.lines);
+		feed_entries_fini(&e);
+	}
+}
+
 /* IPv6 entries of /25 touch 128 /32s each, together more than have a bit of their own: it ends, and says how much it takes. */
 static void test_more_than_have_bits(void **unused)
 {
@@ -428,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_first_set_of_equal_prefixes),
 		cmocka_unit_test(test_same_seed_same_bytes),
 		cmocka_unit_test(test_million),
+		cmocka_unit_test(test_clean_reads_one_line),
 		cmocka_unit_test(test_more_than_have_bits),
 	};
 
