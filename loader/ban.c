@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/text.h"
 #include "conf/cidr.h"
+#include "conf/cidr_index.h"
 #include "edge/bans.h"
 #include "loader/addresses.h"
 #include "loader/entry.h"
@@ -23,9 +24,10 @@ struct verdicts {
 
 struct call {
 	struct visit visit;
-	struct verdicts verdicts;    /* ban add */
-	struct conf_cidrs addresses; /* the others */
-	struct edge_banned *added;   /* ban add: the verdicts' bans, of each interface */
+	struct verdicts verdicts;      /* ban add */
+	struct conf_cidrs addresses;   /* the others */
+	struct conf_cidr_index filter; /* of addresses: list */
+	struct edge_banned *added;     /* ban add: the verdicts' bans, of each interface */
 };
 
 static struct call *call_of(struct visit *v)
@@ -155,11 +157,7 @@ static const struct visit_change changes[] = {
 
 static bool wanted(const struct call *c, const struct edge_banned *ban)
 {
-	for (size_t i = 0; i < c->addresses.n; i++)
-		if (conf_cidr_holds(&c->addresses.items[i], &ban->cidr) ||
-		    conf_cidr_holds(&ban->cidr, &c->addresses.items[i]))
-			return true;
-	return addresses_not_given(c->visit.o);
+	return addresses_not_given(c->visit.o) || conf_cidr_index_touching(&c->filter, &ban->cidr);
 }
 
 static int compare(const void *a, const void *b)
@@ -172,13 +170,16 @@ static int compare(const void *a, const void *b)
 static int list(struct visit *v, const struct edge *e)
 {
 	_cleanup_(edge_banned_list_fini) struct edge_banned_list bans = {0};
+	struct call *c = call_of(v);
 	int rc = edge_bans_read(e, &bans, &v->err);
 	json_t *array = v->json ? json_array() : NULL;
 
+	conf_cidr_index_init(&c->filter, c->addresses.items, c->addresses.n,
+			     sizeof(*c->addresses.items));
 	if (bans.n)
 		qsort(bans.items, bans.n, sizeof(*bans.items), compare);
 	for (size_t i = 0; i < bans.n; i++) {
-		if (!wanted(call_of(v), &bans.items[i]))
+		if (!wanted(c, &bans.items[i]))
 			continue;
 		if (array)
 			json_array_append_new(array, entry_ban_json(&bans.items[i]));

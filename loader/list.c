@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "conf/cidr.h"
+#include "conf/cidr_index.h"
 #include "edge/edge.h"
 #include "edge/lists.h"
 #include "edge/never.h"
@@ -20,9 +21,10 @@
 struct call {
 	struct visit visit;
 	enum edge_list list;
-	struct conf_cidrs addresses; /* of the arguments and of --file */
-	size_t *lifted;		     /* sluice never add: bans, of each interface */
-	bool not_found;		     /* sluice deny test: an address is not on the list */
+	struct conf_cidrs addresses;   /* of the arguments and of --file */
+	struct conf_cidr_index filter; /* of addresses: list, count, export */
+	size_t *lifted;		       /* sluice never add: bans, of each interface */
+	bool not_found;		       /* sluice deny test: an address is not on the list */
 };
 
 static struct call *call_of(struct visit *v)
@@ -127,11 +129,8 @@ static bool wanted(const struct call *c, const struct edge_entry *entry)
 {
 	if (c->visit.o->origin && strcmp(c->visit.o->origin, entry_origin(entry)) != 0)
 		return false;
-	for (size_t i = 0; i < c->addresses.n; i++)
-		if (conf_cidr_holds(&c->addresses.items[i], &entry->cidr) ||
-		    conf_cidr_holds(&entry->cidr, &c->addresses.items[i]))
-			return true;
-	return addresses_not_given(c->visit.o);
+	return addresses_not_given(c->visit.o) ||
+	       conf_cidr_index_touching(&c->filter, &entry->cidr);
 }
 
 static int list(struct call *c, const struct edge *e, const struct edge_entries *entries)
@@ -193,9 +192,12 @@ static int export(struct call *c, const struct edge *e, const struct edge_entrie
 
 static int test(struct call *c, const struct edge *e, const struct edge_entries *entries)
 {
+	struct conf_cidr_index index;
+
+	conf_cidr_index_init(&index, entries->items, entries->n, sizeof(*entries->items));
 	for (size_t i = 0; i < c->addresses.n; i++) {
-		const struct edge_entry *found = edge_entries_match(entries,
-								    &c->addresses.items[i]);
+		const struct edge_entry *found = conf_cidr_index_longest(&index,
+									 &c->addresses.items[i]);
 		char address[CONF_CIDR_TEXT];
 		char prefix[CONF_CIDR_TEXT];
 
@@ -235,6 +237,9 @@ static int show(struct visit *v, const struct edge *e)
 	const struct view *view = views;
 	int rc = edge_list_read(e, c->list, &entries, &v->err);
 
+	if (strcmp(v->o->action, "test") != 0)
+		conf_cidr_index_init(&c->filter, c->addresses.items, c->addresses.n,
+				     sizeof(*c->addresses.items));
 	while (view->name && strcmp(view->name, v->o->action) != 0)
 		view++;
 	return rc == 0 && view->name ? view->show(c, e, &entries) : rc;

@@ -64,8 +64,11 @@ int edge_bans_begin(struct edge_bans *b, struct edge_batch *batch, struct error 
 		rc = read_policy(e, &begun.policy, err);
 	if (rc == 0)
 		rc = edge_list_read(e, EDGE_NEVER, &begun.never, err);
-	if (rc == 0)
-		*b = begun;
+	if (rc < 0)
+		return rc;
+	conf_cidr_index_init(&begun.named, begun.never.items, begun.never.n,
+			     sizeof(*begun.never.items));
+	*b = begun;
 	return rc;
 }
 
@@ -78,6 +81,7 @@ static int check(const struct edge_bans *b, const struct edge_ban *ban, const ch
 		 struct error *err)
 {
 	uint64_t max = b->policy.ban_max_ttl * NSEC_PER_SEC;
+	const struct edge_entry *named;
 	char never[CONF_CIDR_TEXT];
 
 	if (ban->cidr.prefixlen == 0)
@@ -86,16 +90,12 @@ static int check(const struct edge_bans *b, const struct edge_ban *ban, const ch
 		return error_set(err, ERANGE, "%s: %llus is longer than bans.max_ttl, %us", text,
 				 (unsigned long long)(ban->ttl / NSEC_PER_SEC),
 				 b->policy.ban_max_ttl);
-	for (size_t i = 0; i < b->never.n; i++) {
-		const struct conf_cidr *cidr = &b->never.items[i].cidr;
-
-		if (!conf_cidr_holds(cidr, &ban->cidr) && !conf_cidr_holds(&ban->cidr, cidr))
-			continue;
-		conf_cidr_format(cidr, never);
-		return error_set(err, EPERM, "%s must not be banned: %s is on the never-ban list",
-				 text, never);
-	}
-	return 0;
+	named = conf_cidr_index_touching(&b->named, &ban->cidr);
+	if (!named)
+		return 0;
+	conf_cidr_format(&named->cidr, never);
+	return error_set(err, EPERM, "%s must not be banned: %s is on the never-ban list", text,
+			 never);
 }
 
 static bool is_remembered(const struct ban_value *v, const struct policy *policy, uint32_t now)

@@ -7,6 +7,7 @@
 #ifndef EDGE_BANS_H
 #define EDGE_BANS_H
 
+#include "conf/cidr_index.h"
 #include "edge/batch.h"
 #include "edge/lists.h"
 
@@ -32,6 +33,7 @@ struct edge_bans {
 	struct edge_batch *batch;
 	struct policy policy;
 	struct edge_entries never;
+	struct conf_cidr_index named; /* of never */
 };
 
 /* For a batch that has begun and has no ban yet; ended by edge_bans_fini, before or behind the batch. */

@@ -122,8 +122,9 @@ static int append_visible(const void *raw, const void *value, void *arg)
 	if (!edge_entry_view(r->edge, r->map, &v))
 		return 0;
 	memcpy(&key, raw, r->family == AF_INET ? sizeof(struct prefix4) : sizeof(key));
-	entry.cidr.prefixlen = (uint8_t)key.prefixlen;
 	memcpy(entry.cidr.addr, key.addr, sizeof(key.addr));
+	/* bpftool writes what it is told, also behind the prefix. */
+	entry.cidr = conf_cidr_around(&entry.cidr, (uint8_t)key.prefixlen);
 	entry.origin = v.list.origin;
 	entry.until = v.list.until;
 	entry.held = v.list.next_until;

@@ -10,7 +10,7 @@
 enum edge_list { EDGE_ALLOW, EDGE_DENY, EDGE_NEVER, EDGE_TIERS };
 
 struct edge_entry {
-	struct conf_cidr cidr;
+	struct conf_cidr cidr; /* first: see conf_cidr_index */
 	enum origin origin;
 	uint32_t until; /* seconds of CLOCK_MONOTONIC; 0: no end */
 	uint32_t

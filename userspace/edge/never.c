@@ -7,42 +7,22 @@
 
 #include "base/cleanup.h"
 #include "conf/cidr.h"
+#include "conf/cidr_index.h"
 #include "edge/bans.h"
 
-static int compare(const void *a, const void *b)
-{
-	return conf_cidr_compare(a, b);
-}
-
-/* Of the sorted ones, that of this length around a prefix; NULL: there is none. */
-static struct conf_cidr *around(const struct conf_cidrs *sorted, const struct conf_cidr *cidr,
-				int length)
-{
-	struct conf_cidr key = conf_cidr_around(cidr, (uint8_t)length);
-
-	return sorted->n ? bsearch(&key, sorted->items, sorted->n, sizeof(key), compare) : NULL;
-}
-
-static bool is_named(const struct conf_cidrs *never, const struct conf_cidr *ban)
-{
-	for (int length = 0; length <= ban->prefixlen; length++)
-		if (around(never, ban, length))
-			return true;
-	return false;
-}
-
 /* Lift those that are named; bans become those that stay. How many. */
-static int lift(struct edge_batch *b, const struct conf_cidrs *never, struct conf_cidrs *bans,
-		struct error *err)
+static int lift(struct edge_batch *b, const struct conf_cidr_index *never,
+		struct conf_cidr_index *bans, struct error *err)
 {
+	struct conf_cidr *items = (void *)bans->items;
 	size_t kept = 0;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < bans->n; i++)
-		if (is_named(never, &bans->items[i]))
-			rc = edge_unban(b, &bans->items[i], err);
+		if (conf_cidr_index_longest(never, &items[i]))
+			rc = edge_unban(b, &items[i], err);
 		else
-			bans->items[kept++] = bans->items[i];
+			items[kept++] = items[i];
 	if (rc < 0)
 		return rc;
 	rc = (int)(bans->n - kept);
@@ -51,23 +31,29 @@ static int lift(struct edge_batch *b, const struct conf_cidrs *never, struct con
 }
 
 /* Each ban that stays around a name, once. */
-static int warn_of_wider(const char *interface, const struct conf_cidrs *never,
-			 const struct conf_cidrs *bans, void (*warn)(const char *text),
+static int warn_of_wider(const char *interface, const struct conf_cidr_index *never,
+			 const struct conf_cidr_index *bans, void (*warn)(const char *text),
 			 struct error *err)
 {
+	const struct conf_cidr *names = (const void *)never->items;
 	_cleanup_free_ bool *told = calloc(bans->n + 1, sizeof(*told));
 
 	if (!told)
 		return error_sys(err, ENOMEM, "%s: bans", interface);
 	for (size_t i = 0; i < never->n; i++)
-		for (int length = 0; length < never->items[i].prefixlen; length++) {
-			const struct conf_cidr *ban = around(bans, &never->items[i], length);
+		for (int length = 0; length < names[i].prefixlen; length++) {
+			const struct conf_cidr *ban = conf_cidr_index_at(bans, &names[i],
+									 (unsigned int)length);
+			size_t number =
+				ban ? (size_t)(ban -
+					       (const struct conf_cidr *)(const void *)bans->items)
+				    : 0;
 			char name[CONF_CIDR_TEXT], banned[CONF_CIDR_TEXT], text[256];
 
-			if (!ban || told[ban - bans->items])
+			if (!ban || told[number])
 				continue;
-			told[ban - bans->items] = true;
-			conf_cidr_format(&never->items[i], name);
+			told[number] = true;
+			conf_cidr_format(&names[i], name);
 			conf_cidr_format(ban, banned);
 			snprintf(text, sizeof(text),
 				 "%s: the ban of %s stays, and holds %s, which is never to be "
@@ -83,7 +69,7 @@ int edge_never_lift(struct edge_batch *b, const struct conf_cidrs *never,
 {
 	_cleanup_(edge_banned_list_fini) struct edge_banned_list list = {0};
 	_cleanup_free_ struct conf_cidr *names = NULL, *banned = NULL;
-	struct conf_cidrs sorted, bans;
+	struct conf_cidr_index sorted, bans;
 	int rc, lifted;
 
 	rc = never->n ? edge_bans_read(b->edge, &list, err) : 0;
@@ -96,10 +82,8 @@ int edge_never_lift(struct edge_batch *b, const struct conf_cidrs *never,
 	memcpy(names, never->items, never->n * sizeof(*names));
 	for (size_t i = 0; i < list.n; i++)
 		banned[i] = list.items[i].cidr;
-	qsort(names, never->n, sizeof(*names), compare);
-	qsort(banned, list.n, sizeof(*banned), compare);
-	sorted = (struct conf_cidrs){names, never->n};
-	bans = (struct conf_cidrs){banned, list.n};
+	conf_cidr_index_init(&sorted, names, never->n, sizeof(*names));
+	conf_cidr_index_init(&bans, banned, list.n, sizeof(*banned));
 	lifted = lift(b, &sorted, &bans, err);
 	if (lifted < 0)
 		return lifted;

@@ -299,6 +299,21 @@ static void test_file_holds_the_place(void **state)
 	expect("");
 }
 
+/* As bpftool writes it: bits behind the prefix are no part of it, and no file would take them. */
+static void test_bits_behind_a_prefix(void **state)
+{
+	const struct prefix4 key = {24, {192, 0, 2, 77}};
+	const struct list_value zeros = {0};
+
+	(void)state;
+	assert_int_equal(bpf_map_update_elem(edge.deny4, &key, &zeros, BPF_ANY), 0);
+	expect("192.0.2.0/24*");
+	apply("192.0.2.0/24", NULL);
+	expect("192.0.2.0/24*");
+	assert_int_equal(del("192.0.2.0/24", NULL), 0);
+	expect("");
+}
+
 static void test_notes(void **state)
 {
 	struct edge_entry entry = {.cidr = cidr("192.0.2.1")};
@@ -401,6 +416,7 @@ int main(void)
 		TEST(test_batch_is_all_or_nothing),
 		TEST(test_killed_batch),
 		TEST(test_end),
+		TEST(test_bits_behind_a_prefix),
 		TEST(test_endless_stays),
 		TEST(test_file_holds_the_place),
 		TEST(test_notes),
