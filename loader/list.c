@@ -12,6 +12,7 @@
 #include "conf/cidr.h"
 #include "conf/cidr_index.h"
 #include "edge/edge.h"
+#include "edge/feeds.h"
 #include "edge/lists.h"
 #include "edge/never.h"
 #include "loader/addresses.h"
@@ -190,8 +191,23 @@ static int export(struct call *c, const struct edge *e, const struct edge_entrie
 	return 0;
 }
 
+/* Which may deny what the list does not. */
+static bool has_feeds(const struct edge *e)
+{
+	struct edge_set sets[FEED_SETS];
+	size_t bytes;
+
+	if (edge_sets_read(e, sets, &bytes, NULL) < 0)
+		return false;
+	for (int i = 1; i < FEED_SETS; i++)
+		if (sets[i].set.name[0])
+			return true;
+	return false;
+}
+
 static int test(struct call *c, const struct edge *e, const struct edge_entries *entries)
 {
+	bool feeds = c->list == EDGE_DENY && has_feeds(e);
 	struct conf_cidr_index index;
 
 	conf_cidr_index_init(&index, entries->items, entries->n, sizeof(*entries->items));
@@ -213,8 +229,9 @@ static int test(struct call *c, const struct edge *e, const struct edge_entries 
 			continue;
 		}
 		if (!found) {
-			printf("%-16s %s is not on the %s list\n", e->name, address,
-			       c->visit.o->family);
+			printf("%-16s %s is not on the %s list%s\n", e->name, address,
+			       c->visit.o->family,
+			       feeds ? " (whether in a feed, 'sluice why' says)" : "");
 			continue;
 		}
 		conf_cidr_format(&found->cidr, prefix);

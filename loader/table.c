@@ -170,7 +170,9 @@ static const struct command_action list_actions[] = {
 	{"count", "[ADDRESS...]", 0, ANY, FILTERS, "How many entries that are."},
 	{"export", "[ADDRESS...]", 0, ANY, FILTERS, "Print them as --file takes them."},
 	{"test", "ADDRESS...", 1, ANY, OPTION(FILE),
-	 "Whether addresses are on the list, and by which entry; exit status 3: one is not."},
+	 "Whether addresses are on the list, and by which entry; exit status 3: one is not. Feeds "
+	 "are "
+	 "not looked at: why does that."},
 	{"flush", "", 0, 0, 0, "Take everything off the list."},
 	{0},
 };

@@ -77,6 +77,9 @@ def test_sets_of_files(bed):
     assert bed.reasons()["listed"] == got["drop"]["packets"] + got["wide"]["packets"]
     text = bed.sluice("feeds", *here).stdout
     assert "drop" in text and "wide" in text and str(bed.path) in text
+    r = bed.sluice("deny", "test", "203.0.113.1", "10.7.0.2", *here, check=False)
+    assert r.returncode == 3 and "203.0.113.1 is on the deny list" in r.stdout
+    assert r.stdout.endswith("10.7.0.2 is not on the deny list (whether in a feed, 'sluice why' says)\n"), r.stdout
     # What an operator adds by hand still counts, and a file without feeds ends them.
     bed.sluice("apply", *here, "-c", bed.config("  deny: [203.0.113.0/24]\n"))
     assert bed.ping() and bed.ping("fd07::1")
