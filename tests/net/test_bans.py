@@ -255,6 +255,22 @@ def test_bpftool_bans(bed):
     assert bed.ping()
 
 
+def test_bpftool_bans_beside_others(bed):
+    """After `sluice ban add`, as the README says: filtered becomes 0, all else of lengths stays."""
+    bed.attach()
+    here = ("--interface", bed.interface)
+    pins = PINS / bed.interface
+    bed.sluice("ban", "add", "10.7.0.77", "fd07::/64", *here)
+    bpftool("map", "update", "pinned", pins / "bans", "key", "4", "32", "0", "0", "10", "7", "0", "2", *["0"] * 12, "value", *["0"] * 88)
+    assert bed.ping(), "filtered is 1"
+    lengths = json.loads(bpftool("-j", "map", "lookup", "pinned", pins / "lengths", "key", "0", "0", "0", "0").stdout)["value"]
+    assert len(lengths) == 40 and [int(b, 16) for b in lengths[-8:]] == [1, *[0] * 7]
+    bpftool("map", "update", "pinned", pins / "lengths", "key", "0", "0", "0", "0", "value", *lengths[:-8], *["0"] * 8)
+    assert not bed.ping() and not bed.ping("fd07::1")
+    bed.sluice("ban", "add", "10.7.0.78", *here)
+    assert dump(bed, "lengths")[0]["value"]["filtered"] == 1 and not bed.ping()
+
+
 def test_killed_bans_leave_old_or_new(bed):
     """ban add, killed at each bpf(2) call: all of them are banned or none, also for packets and the next command."""
     here = ("--interface", bed.interface)
