@@ -81,10 +81,11 @@ static void fill_feed(const struct entries *e)
 	}
 	if (feed_plan(&feeds.entries, LIST_SEED, &feeds.plan, &err) < 0 ||
 	    edge_open_object("bench", guard->obj, &edge, &err) < 0 ||
-	    edge_feeds_replace(&edge, &feeds, &err) < 0) {
+	    edge_feeds_prepare(&edge, &feeds, edge.shared->generation, &err) < 0) {
 		fprintf(stderr, "feed: %s\n", err.text);
 		exit(1);
 	}
+	edge_feeds_settle(&edge);
 	edge_close(&edge);
 	edge_feeds_fini(&feeds);
 }

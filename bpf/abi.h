@@ -41,7 +41,7 @@ enum stage {
 	STAGE_NONE,
 	STAGE_ADDING,
 	STAGE_REMOVING,
-	STAGE_CHANGING, /* next_origin, next_until and next_note take the place of the others */
+	STAGE_CHANGING, /* what is named next_ takes the place of the rest */
 } __attribute__((packed));
 
 /*
@@ -533,6 +533,7 @@ struct event {
 /*
  * sets: an array by the number of a set of a feed, from 1 on; set_hits: a per-CPU array of struct counter, by the same number. A
  * set keeps its number as long as it is loaded. feeds: an array of maps, bpf/feed_format.h; feed_state: an array of one.
+ * Sets are staged as list entries are: what is staged counts from the moment when feed_state names the set's slot.
  */
 struct feed_state {
 	__u32 slot
@@ -550,6 +551,13 @@ struct set {
 	__u32 entries6;
 	__u64 loaded_at;     /* nanoseconds of CLOCK_REALTIME */
 	char file[SET_FILE]; /* of a longer name the end */
+	enum stage stage;
+	__u8 slot; /* of feeds */
+	__u8 unused[6];
+	__u32 next_entries4;
+	__u32 next_entries6;
+	__u64 next_loaded_at;
+	char next_file[SET_FILE];
 };
 
 #endif

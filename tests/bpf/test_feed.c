@@ -48,6 +48,19 @@ static int hits(const char *name)
 	return (int)dropped_by(name).packets;
 }
 
+/* IPv4 entries of a set; -1: there is no such set. */
+static int entries(const char *name)
+{
+	struct edge_set sets[FEED_SETS];
+	size_t bytes;
+
+	assert_int_equal(edge_sets_read(&edge, sets, &bytes, NULL), 0);
+	for (int i = 1; i < FEED_SETS; i++)
+		if (strcmp(sets[i].set.name, name) == 0)
+			return (int)sets[i].set.entries4;
+	return -1;
+}
+
 static void test_listed(void **state)
 {
 	struct edge_feeds f = {0};
@@ -151,7 +164,6 @@ static uint32_t chunks(void)
 static void test_memory(void **state)
 {
 	struct edge_feeds f = {0}, none = {0};
-	struct edge_feeds_ready ready;
 	uint32_t n;
 
 	(void)state;
@@ -159,14 +171,13 @@ static void test_memory(void **state)
 	feeds_add(&f, "203.0.113.7", 32, 0);
 	assert_int_equal(feed_plan(&f.entries, 42, &f.plan, NULL), 0);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(edge_feeds_replace(&edge, &f, NULL), 0);
+		feeds_replace(&edge, &f);
 		n = chunks();
 		assert_int_equal(n, edge_feeds_bytes(&f) >> 20);
 		from("203.0.113.7", REASON_LISTED);
 	}
-	assert_int_equal(
-		edge_feeds_prepare(&edge, &none, edge.shared->generation + 1, &ready, NULL), 0);
-	edge_feeds_abort(&edge, &ready);
+	assert_int_equal(edge_feeds_prepare(&edge, &none, edge.shared->generation + 1, NULL), 0);
+	edge_feeds_settle(&edge);
 	assert_int_equal(chunks(), n);
 	from("203.0.113.7", REASON_LISTED);
 	edge_feeds_fini(&f);
@@ -178,26 +189,72 @@ static void test_memory(void **state)
 static void test_with_policy(void **state)
 {
 	struct edge_feeds f = {0};
-	struct edge_feeds_ready ready;
 
 	(void)state;
 	feeds_name(&f, "one");
 	feeds_add(&f, "203.0.113.7", 32, 0);
 	assert_int_equal(feed_plan(&f.entries, 42, &f.plan, NULL), 0);
-	assert_int_equal(edge_feeds_prepare(&edge, &f, edge.shared->generation + 1, &ready, NULL),
-			 0);
+	assert_int_equal(edge_feeds_prepare(&edge, &f, edge.shared->generation + 1, NULL), 0);
 	from("203.0.113.7", REASON_PASSED);
 	edge.shared->generation++;
 	from("203.0.113.7", REASON_LISTED);
-	edge_feeds_settle(&edge, &f, &ready);
+	edge_feeds_settle(&edge);
 	from("203.0.113.7", REASON_LISTED);
 	/* Without feeds of its own the next policy keeps them. */
-	assert_int_equal(edge_feeds_prepare(&edge, NULL, edge.shared->generation + 1, &ready, NULL),
-			 0);
+	assert_int_equal(edge_feeds_prepare(&edge, NULL, edge.shared->generation + 1, NULL), 0);
 	edge.shared->generation++;
-	edge_feeds_settle(&edge, NULL, &ready);
+	edge_feeds_settle(&edge);
 	from("203.0.113.7", REASON_LISTED);
 	edge_feeds_fini(&f);
+}
+
+/* Readers see the old sets or the new ones, never some of each, however far a command came before it was killed. */
+static void test_sets_of_a_killed_command(void **state)
+{
+	struct edge_feeds f = {0}, g = {0}, none = {0};
+	uint32_t n;
+
+	(void)state;
+	feeds_name(&f, "one");
+	feeds_name(&f, "two");
+	feeds_add(&f, "203.0.113.7", 32, 0);
+	feeds_add(&f, "203.0.113.8", 32, 1);
+	f.sets[1].entries4 = 1;
+	feeds_put(&edge, &f);
+	n = chunks();
+	from("203.0.113.8", REASON_LISTED);
+	feeds_name(&g, "two");
+	feeds_name(&g, "three");
+	feeds_add(&g, "203.0.113.9", 32, 1);
+	g.sets[0].entries4 = 2;
+	assert_int_equal(feed_plan(&g.entries, 42, &g.plan, NULL), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(edge_feeds_prepare(&edge, &g, edge.shared->generation + 1, NULL),
+				 0);
+		assert_true(chunks() > n);
+		assert_int_equal(hits("one"), 0);
+		assert_int_equal(hits("two"), 1);
+		assert_int_equal(entries("two"), 1);
+		assert_int_equal(hits("three"), -1);
+		/* Killed: the next one clears it, or the next feeds do. */
+		if (round == 0)
+			edge_feeds_settle(&edge);
+		assert_int_equal(entries("two"), 1);
+		assert_int_equal(hits("three"), -1);
+	}
+	assert_int_equal(edge_feeds_prepare(&edge, &g, edge.shared->generation + 1, NULL), 0);
+	edge.shared->generation++;
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(hits("one"), -1);
+		assert_int_equal(hits("two"), 1);
+		assert_int_equal(entries("two"), 2);
+		assert_int_equal(hits("three"), 0);
+		edge_feeds_settle(&edge);
+		assert_int_equal(chunks(), n);
+	}
+	edge_feeds_fini(&g);
+	feeds_put(&edge, &none);
+	assert_int_equal(hits("three"), -1);
 }
 
 #define FEED_TEST(name) cmocka_unit_test_setup_teardown(name, setup_edge, teardown_edge)
@@ -205,8 +262,9 @@ static void test_with_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FEED_TEST(test_listed), FEED_TEST(test_after_lists), FEED_TEST(test_numbers_stay),
-		FEED_TEST(test_memory), FEED_TEST(test_with_policy),
+		FEED_TEST(test_listed),	      FEED_TEST(test_after_lists),
+		FEED_TEST(test_numbers_stay), FEED_TEST(test_memory),
+		FEED_TEST(test_with_policy),  FEED_TEST(test_sets_of_a_killed_command),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);

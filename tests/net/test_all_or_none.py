@@ -12,8 +12,10 @@ from test_living import config, two  # noqa: F401, a fixture
 SLUICE = BUILD / "sluice"
 OTHER = BUILD / "variant-program/sluice"
 
-OLD = "  deny: [192.0.2.1, 10.7.0.2, 10.8.0.2]\n  allow: [192.0.2.8]\n  rate_limit: {rate: 100/s}\n"
-NEW = "  deny: [192.0.2.1]\n  syn_flood: {mode: auto}\n"
+OLD = ("  deny: [192.0.2.1, 10.7.0.2, 10.8.0.2, {file: a.netset}, {file: old.netset, name: both}]\n  allow: [192.0.2.8]\n"
+       "  rate_limit: {rate: 100/s}\n")
+NEW = "  deny: [192.0.2.1, {file: new.netset, name: both}, {file: z.netset}]\n  syn_flood: {mode: auto}\n"
+FEEDS = {"a": "198.51.100.1\n", "old": "198.51.100.2\n", "new": "198.51.100.3\n198.51.100.4\n", "z": "198.51.100.5\n"}
 
 CALLS = ("mkdir", "rename", "renameat2", "rmdir", "unlink")
 
@@ -32,7 +34,7 @@ def tag(program):
 
 
 def view(bed):
-    """What is attached to the two, each: program, policy, lists. None: nothing is."""
+    """What is attached to the two, each: program, policy, lists, feeds and their memory. None: nothing is."""
     found = {bed.interface: None, bed.second: None}
     for what, members in (("status", ("rate", "syn_mode", "generation")), ("deny", ("entries", "prefix")),
                           ("allow", ("entries", "prefix")), ("ban", ("bans", "prefix")), ("rule", ("rules", "port"))):
@@ -43,6 +45,9 @@ def view(bed):
                 found[i["interface"]] = [tag(i["program_id"]), *(i[m] for m in members)]
             else:
                 found[i["interface"]].append(sorted(e[members[1]] for e in i[members[0]]))
+    r = bed.sluice("feeds", "--json", check=False)
+    for i in json.loads(r.stdout) if r.returncode == 0 else []:
+        found[i["interface"]] += [i["memory"], [(f["name"], f["entries4"], f["file"]) for f in i["feeds"]]]
     return found[bed.interface], found[bed.second]
 
 
@@ -78,6 +83,8 @@ def files(bed):
     for name, text in (("old.yaml", OLD), ("new.yaml", NEW)):
         file = config(bed, text)
         made.append(file.rename(file.with_name(name)))
+    for name, text in FEEDS.items():
+        (bed.path / f"{name}.netset").write_text(text)
     return made
 
 
@@ -121,6 +128,8 @@ def test_killed_between_two_interfaces(own, name):
     assert old != new and None not in (new if name != "detach" else old)
     bpf = made.count("bpf")
     points = [("bpf", n) for n in sorted({bpf // 2, *range(bpf - 4, bpf + 1, 2)})]
+    if name == "apply":
+        points += [("bpf", n) for n in range(bpf // 12, bpf - 4, bpf // 12)]
     points += [(call, n + 1) for call in CALLS for n in range(made.count(call)) if call != "unlink" or n % 8 == 0]
     seen = []
     for call, n in points:

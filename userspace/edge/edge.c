@@ -292,21 +292,15 @@ static int check_settings(const struct edge *e, const struct conf_edge *conf, st
 	return rc < 0 ? error_prefix(err, "syn_flood") : 0;
 }
 
-/* Feeds of the first n that are ready, but will not count. */
-static void abort_feeds(const struct edge *edges, size_t n, const struct edge_feeds_ready *ready)
-{
-	for (size_t i = 0; i < n; i++)
-		edge_feeds_abort(&edges[i], &ready[i]);
-}
-
 int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 	       const struct edge_feeds *feeds, void (*warn)(const char *text), struct error *err)
 {
 	_cleanup_free_ struct edge_batch *batches = calloc(n + 1, sizeof(*batches));
-	_cleanup_free_ struct edge_feeds_ready *ready = calloc(n + 1, sizeof(*ready));
-	int rc = batches && ready ? 0 : error_sys(err, ENOMEM, "policy");
-	size_t fed = 0;
+	int rc = batches ? 0 : error_sys(err, ENOMEM, "policy");
+	size_t marked = 0;
 
+	for (; rc == 0 && feeds && marked < n; marked++)
+		rc = edge_mark(EDGE_DIR_FEEDS, edges[marked].name, err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		rc = check_settings(&edges[i], &cfg->edge, err);
 		if (rc == 0)
@@ -315,18 +309,17 @@ int edge_apply(const struct edge *edges, size_t n, const struct config *cfg,
 			rc = prepare(&batches[i], cfg, warn, err);
 		if (rc == 0)
 			rc = edge_feeds_prepare(&edges[i], feeds, edges[i].shared->generation + 1,
-						&ready[i], err);
-		fed += rc == 0;
+						err);
 	}
 	if (rc == 0)
 		rc = edge_batch_commit_all(batches, n, true, err);
 	else if (batches)
 		for (size_t i = 0; i < n; i++)
 			edge_batch_abort(&batches[i]);
-	if (rc < 0)
-		abort_feeds(edges, fed, ready);
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		edge_feeds_settle(&edges[i], feeds, &ready[i]);
+	for (size_t i = 0; i < marked; i++) {
+		edge_feeds_settle(&edges[i]);
+		edge_remove(EDGE_DIR_FEEDS, edges[i].name);
+	}
 	return rc;
 }
 

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "edge/pin.h"
 
 #define CHUNK_BYTES ((size_t)FEED_CHUNK_LINES * FEED_LINE)
 
@@ -90,17 +91,17 @@ static uint32_t chunk_key(uint32_t slot, uint32_t chunk)
 	return slot * FEED_CHUNKS + chunk;
 }
 
-/* From a chunk on, last first. The kernel waits each time until no packet can see it any more. */
-static void slot_clear(const struct edge *e, uint32_t slot, uint32_t from)
+/* Last first. The kernel waits each time until no packet can see it any more. */
+static void slot_clear(const struct edge *e, uint32_t slot)
 {
-	uint32_t end = from, key, id;
+	uint32_t end = 0, key, id;
 
 	for (; end < FEED_CHUNKS; end++) {
 		key = chunk_key(slot, end);
 		if (bpf_map_lookup_elem(e->feeds, &key, &id) < 0)
 			break;
 	}
-	for (; end > from; end--) {
+	for (; end > 0; end--) {
 		key = chunk_key(slot, end - 1);
 		bpf_map_delete_elem(e->feeds, &key);
 	}
@@ -136,9 +137,22 @@ static int state_write(const struct edge *e, const struct feed_state *state)
 	return bpf_map_update_elem(e->feed_state, &key, state, BPF_ANY) < 0 ? -errno : 0;
 }
 
-static int set_read(const struct edge *e, uint32_t number, struct set *ret)
+/* The one that packets look at. */
+static uint32_t live_slot(const struct edge *e, const struct feed_state *state)
 {
-	return bpf_map_lookup_elem(e->sets, &number, ret) < 0 ? -errno : 0;
+	return state->slot[__atomic_load_n(&e->shared->generation, __ATOMIC_SEQ_CST) & 1] &
+	       (FEED_SLOTS - 1);
+}
+
+static int sets_read(const struct edge *e, struct set ret[FEED_SETS])
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	uint32_t keys[FEED_SETS], next, n = FEED_SETS;
+
+	return bpf_map_lookup_batch(e->sets, NULL, &next, keys, ret, &n, &opts) < 0 &&
+			       errno != ENOENT
+		       ? -errno
+		       : 0;
 }
 
 static int set_write(const struct edge *e, uint32_t number, const struct set *set)
@@ -159,6 +173,27 @@ static int hits_reset(const struct edge *e, uint32_t number)
 	return bpf_map_update_elem(e->set_hits, &number, zero, BPF_ANY) < 0 ? -errno : 0;
 }
 
+static void change(struct set *s)
+{
+	s->entries4 = s->next_entries4;
+	s->entries6 = s->next_entries6;
+	s->loaded_at = s->next_loaded_at;
+	memcpy(s->file, s->next_file, SET_FILE);
+}
+
+/* What a set is while feeds of the live slot count; nothing: it is none. */
+static void view(struct set *s, uint32_t live)
+{
+	bool counts = s->slot == live;
+
+	if (s->stage == (counts ? STAGE_REMOVING : STAGE_ADDING))
+		*s = (struct set){0};
+	if (s->stage == STAGE_CHANGING && counts)
+		change(s);
+	memset((char *)s + offsetof(struct set, stage), 0,
+	       sizeof(*s) - offsetof(struct set, stage));
+}
+
 static uint8_t number_of(const struct set *old, const char *name)
 {
 	for (uint32_t i = 1; i < FEED_SETS; i++)
@@ -167,105 +202,122 @@ static uint8_t number_of(const struct set *old, const char *name)
 	return 0;
 }
 
-/* A set that is loaded already keeps its number, and with it what it has counted; others begin at 0. */
-static int take_numbers(const struct edge *e, const struct edge_feeds *f,
-			struct edge_feeds_ready *ready)
+static void stage_change(struct set *s, const struct set *to)
+{
+	s->stage = STAGE_CHANGING;
+	s->next_entries4 = to->entries4;
+	s->next_entries6 = to->entries6;
+	s->next_loaded_at = to->loaded_at;
+	memcpy(s->next_file, to->file, SET_FILE);
+}
+
+/*
+ * Stage the sets, for when the slot counts. One that is loaded already keeps its number, and with it what it has counted;
+ * others begin at 0.
+ */
+static int stage_sets(const struct edge *e, const struct edge_feeds *f, uint32_t slot,
+		      uint8_t ret_numbers[FEED_SETS])
 {
 	struct set sets[FEED_SETS];
-	int rc = 0;
+	int rc = sets_read(e, sets);
 
-	for (uint32_t i = 0; rc == 0 && i < FEED_SETS; i++)
-		rc = set_read(e, i, &sets[i]);
 	for (size_t i = 0; rc == 0 && i < f->n; i++) {
 		uint8_t number = number_of(sets, f->sets[i].name);
 
-		if (!number) {
+		if (number) {
+			stage_change(&sets[number], &f->sets[i]);
+		} else {
 			number = number_of(sets, "");
 			if (!number)
 				return -ENOSPC;
-			ready->fresh[number] = true;
-			sets[number] = (struct set){.loaded_at = f->sets[i].loaded_at};
-			memcpy(sets[number].name, f->sets[i].name, SET_NAME);
+			sets[number] = f->sets[i];
+			sets[number].stage = STAGE_ADDING;
 			rc = hits_reset(e, number);
-			if (rc == 0)
-				rc = set_write(e, number, &sets[number]);
 		}
-		ready->numbers[i] = number;
+		ret_numbers[i] = number;
+	}
+	for (uint32_t i = 1; rc == 0 && i < FEED_SETS; i++) {
+		if (!sets[i].name[0])
+			continue;
+		if (sets[i].stage == STAGE_NONE)
+			sets[i].stage = STAGE_REMOVING;
+		sets[i].slot = (uint8_t)slot;
+		rc = set_write(e, i, &sets[i]);
 	}
 	return rc;
 }
 
 /* Compile into the slot that no packet looks at. */
-static int fill(const struct edge *e, const struct edge_feeds *f, struct edge_feeds_ready *ready)
+static int fill(const struct edge *e, const struct edge_feeds *f, uint32_t slot)
 {
 	_cleanup_(chunks_fini) struct chunks chunks = {0};
-	int rc = take_numbers(e, f, ready);
+	uint8_t numbers[FEED_SETS];
+	int rc = stage_sets(e, f, slot, numbers);
 
 	if (rc == 0)
 		rc = chunks_new(&chunks, chunks_of(f));
 	if (rc == 0 && f->n)
-		rc = feed_write(&f->plan, &f->entries, ready->numbers, chunks.memory);
+		rc = feed_write(&f->plan, &f->entries, numbers, chunks.memory);
 	if (rc == 0)
-		rc = slot_fill(e, ready->slot, &chunks);
-	if (rc == 0)
-		slot_clear(e, ready->slot, chunks.n);
+		rc = slot_fill(e, slot, &chunks);
 	return rc;
 }
 
 int edge_feeds_prepare(const struct edge *e, const struct edge_feeds *f, uint32_t generation,
-		       struct edge_feeds_ready *ret, struct error *err)
+		       struct error *err)
 {
-	struct edge_feeds_ready ready = {0};
 	uint32_t now = e->shared->generation;
 	struct feed_state state = {0};
-	int rc = state_read(e, &state);
+	uint32_t slot;
+	int rc;
 
-	if (rc < 0)
-		return error_sys(err, -rc, "%s: feed_state", e->name);
-	ready.slot = !(state.slot[now & 1] & 1);
-	if (!f) {
-		state.slot[generation & 1] = state.slot[now & 1];
-		rc = state_write(e, &state);
-		*ret = ready;
-		return rc < 0 ? error_sys(err, -rc, "%s: feed_state", e->name) : 0;
+	edge_feeds_settle(e);
+	rc = state_read(e, &state);
+	slot = live_slot(e, &state);
+	if (rc == 0 && f) {
+		slot = !slot;
+		rc = fill(e, f, slot);
 	}
-	rc = fill(e, f, &ready);
 	if (rc == 0) {
-		state.slot[generation & 1] = ready.slot;
+		state.slot[generation & 1] = slot;
 		/* For no other policy: the other half is that of one that is over. */
 		if (generation == now)
-			state.slot[!(now & 1)] = ready.slot;
+			state.slot[!(now & 1)] = slot;
 		rc = state_write(e, &state);
 	}
-	if (rc == 0) {
-		*ret = ready;
+	if (rc == 0)
 		return 0;
-	}
-	edge_feeds_abort(e, &ready);
+	edge_feeds_settle(e);
 	if (rc == -ENOSPC)
 		return error_set(err, ENOSPC, "%s: more than %d feeds", e->name, FEED_SETS - 1);
 	return error_sys(err, -rc, "%s: feeds", e->name);
 }
 
-void edge_feeds_settle(const struct edge *e, const struct edge_feeds *f,
-		       const struct edge_feeds_ready *ready)
+static void settle_sets(const struct edge *e, uint32_t live)
 {
-	const struct set *sets[FEED_SETS] = {0};
-	uint32_t old = !ready->slot, key = chunk_key(old, 0);
-	struct set none = {0}, set;
-	uint32_t id;
+	struct set sets[FEED_SETS];
+
+	if (sets_read(e, sets) < 0)
+		return;
+	for (uint32_t i = 1; i < FEED_SETS; i++)
+		if (sets[i].stage != STAGE_NONE) {
+			view(&sets[i], live);
+			set_write(e, i, &sets[i]);
+		}
+}
+
+void edge_feeds_settle(const struct edge *e)
+{
+	struct feed_state state;
+	uint32_t live, key, id;
 	int fd;
 
-	if (!f)
+	if (state_read(e, &state) < 0)
 		return;
-	for (size_t i = 0; i < f->n; i++)
-		sets[ready->numbers[i]] = &f->sets[i];
-	for (uint32_t i = 1; i < FEED_SETS; i++)
-		if (sets[i])
-			set_write(e, i, sets[i]);
-		else if (set_read(e, i, &set) == 0 && set.name[0])
-			set_write(e, i, &none);
+	live = live_slot(e, &state);
+	settle_sets(e, live);
 	/* An update of the map waits for the packets that may still be looking there. */
+	key = chunk_key(!live, 0);
 	if (bpf_map_lookup_elem(e->feeds, &key, &id) < 0)
 		return;
 	fd = bpf_map_get_fd_by_id(id);
@@ -273,26 +325,18 @@ void edge_feeds_settle(const struct edge *e, const struct edge_feeds *f,
 		return; /* the next ones take the place */
 	bpf_map_update_elem(e->feeds, &key, &fd, BPF_ANY);
 	close(fd);
-	slot_clear(e, old, 0);
-}
-
-void edge_feeds_abort(const struct edge *e, const struct edge_feeds_ready *ready)
-{
-	const struct set none = {0};
-
-	for (uint32_t i = 1; i < FEED_SETS; i++)
-		if (ready->fresh[i])
-			set_write(e, i, &none);
-	slot_clear(e, ready->slot, 0);
+	slot_clear(e, !live);
 }
 
 int edge_feeds_replace(const struct edge *e, const struct edge_feeds *f, struct error *err)
 {
-	struct edge_feeds_ready ready = {0};
-	int rc = edge_feeds_prepare(e, f, e->shared->generation, &ready, err);
+	int rc = edge_mark(EDGE_DIR_FEEDS, e->name, err);
 
-	if (rc == 0)
-		edge_feeds_settle(e, f, &ready);
+	if (rc < 0)
+		return rc;
+	rc = edge_feeds_prepare(e, f, e->shared->generation, err);
+	edge_feeds_settle(e);
+	edge_remove(EDGE_DIR_FEEDS, e->name);
 	return rc;
 }
 
@@ -313,28 +357,58 @@ static size_t chunks_there(const struct edge *e)
 	return n;
 }
 
+/* Packets of a set; 0 or -errno. */
+static int hits_read(const struct edge *e, uint32_t number, struct counter *of_cpus, int cpus,
+		     struct counter *ret)
+{
+	if (bpf_map_lookup_elem(e->set_hits, &number, of_cpus) < 0)
+		return -errno;
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		ret->packets += of_cpus[cpu].packets;
+		ret->bytes += of_cpus[cpu].bytes;
+	}
+	return 0;
+}
+
+/* Without the lock: again when others have come to count meanwhile. */
+static int sets_view(const struct edge *e, struct set ret[FEED_SETS])
+{
+	struct feed_state state = {0}, now = {0};
+	uint32_t live;
+	int rc;
+
+	do {
+		rc = state_read(e, &state);
+		live = live_slot(e, &state);
+		if (rc == 0)
+			rc = sets_read(e, ret);
+		if (rc == 0)
+			rc = state_read(e, &now);
+	} while (rc == 0 && live_slot(e, &now) != live);
+	for (uint32_t i = 0; i < FEED_SETS; i++)
+		view(&ret[i], live);
+	return rc;
+}
+
 int edge_sets_read(const struct edge *e, struct edge_set ret[FEED_SETS], size_t *ret_bytes,
 		   struct error *err)
 {
 	int cpus = libbpf_num_possible_cpus();
 	_cleanup_free_ struct counter *hits = NULL;
+	struct set sets[FEED_SETS] = {0};
+	int rc;
 
 	if (cpus < 0)
 		return error_sys(err, -cpus, "number of CPUs");
 	hits = calloc((size_t)cpus, sizeof(*hits));
-	if (!hits)
-		return error_sys(err, ENOMEM, "%s: sets", e->name);
-	for (uint32_t i = 0; i < FEED_SETS; i++) {
-		struct edge_set s = {0};
-
-		if (set_read(e, i, &s.set) < 0 || bpf_map_lookup_elem(e->set_hits, &i, hits) < 0)
-			return error_sys(err, errno, "%s: sets", e->name);
-		for (int cpu = 0; cpu < cpus; cpu++) {
-			s.hits.packets += hits[cpu].packets;
-			s.hits.bytes += hits[cpu].bytes;
-		}
-		ret[i] = s;
+	rc = hits ? sets_view(e, sets) : -ENOMEM;
+	for (uint32_t i = 0; rc == 0 && i < FEED_SETS; i++) {
+		ret[i] = (struct edge_set){.set = sets[i]};
+		if (sets[i].name[0])
+			rc = hits_read(e, i, hits, cpus, &ret[i].hits);
 	}
+	if (rc < 0)
+		return error_sys(err, -rc, "%s: sets", e->name);
 	*ret_bytes = chunks_there(e) * CHUNK_BYTES;
 	return 0;
 }

@@ -41,23 +41,16 @@ size_t edge_feeds_bytes(const struct edge_feeds *f);
 /* "2 feeds, 1000000 entries, 19 MiB of memory an interface". */
 void edge_feeds_describe(const struct edge_feeds *f, char ret[EDGE_FEEDS_TEXT]);
 
-/* Feeds that are filled, but do not count yet. */
-struct edge_feeds_ready {
-	uint32_t slot;
-	uint8_t numbers[FEED_SETS]; /* of f->sets */
-	bool fresh[FEED_SETS];	    /* numbers that are new */
-};
-
 /*
  * Compile for an interface whose policy will have the given generation: with it they will count; without f those will that
- * count now. Under the lock. To be
- * followed, once that is so, by edge_feeds_settle, or by edge_feeds_abort. On failure there is nothing to abort.
+ * count now. Under the lock. To be followed by edge_feeds_settle, whether or not it came to that. A mark (edge/pin.h) lets the
+ * next command do that when this one is killed.
  */
 int edge_feeds_prepare(const struct edge *e, const struct edge_feeds *f, uint32_t generation,
-		       struct edge_feeds_ready *ret, struct error *err);
-void edge_feeds_settle(const struct edge *e, const struct edge_feeds *f,
-		       const struct edge_feeds_ready *ready);
-void edge_feeds_abort(const struct edge *e, const struct edge_feeds_ready *ready);
+		       struct error *err);
+
+/* What does not count, or no longer, goes; also what a killed command left. Nothing, where all counts. */
+void edge_feeds_settle(const struct edge *e);
 
 /* Put other feeds in the place of those that count now. Every packet meets all of the old or all of the new ones. */
 int edge_feeds_replace(const struct edge *e, const struct edge_feeds *f, struct error *err);

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "edge/batch.h"
 #include "edge/edge.h"
+#include "edge/feeds.h"
 #include "edge/hook.h"
 #include "edge/pin.h"
 
@@ -64,13 +65,17 @@ static int mount_bpffs(struct error *err)
 	return error_sys(err, errno, "can't mount bpffs at " BPFFS);
 }
 
-static void end_batch(const char *name, bool policy)
+/* Feeds come with a policy, which may have been decided. */
+static void end_batch(enum edge_dir dir, const char *name, bool decided)
 {
 	struct edge e;
 
 	if (edge_open(name, &e, NULL) < 0)
 		return;
-	edge_batch_resume(&e, policy);
+	if (decided)
+		edge_batch_resume(&e, dir != EDGE_DIR_LISTS);
+	if (dir == EDGE_DIR_FEEDS)
+		edge_feeds_settle(&e);
 	edge_close(&e);
 }
 
@@ -90,7 +95,8 @@ static bool is_elsewhere(enum edge_dir dir, const char *name)
 /* What a killed command had decided is done; what it had only prepared goes. */
 static void end_left(enum edge_dir dir, const char *name, bool decided)
 {
-	bool batch = dir == EDGE_DIR_LISTS || dir == EDGE_DIR_POLICY;
+	bool feeds = dir == EDGE_DIR_FEEDS;
+	bool batch = dir == EDGE_DIR_LISTS || dir == EDGE_DIR_POLICY || feeds;
 
 	if (!batch && is_elsewhere(dir, name))
 		return;
@@ -100,8 +106,8 @@ static void end_left(enum edge_dir dir, const char *name, bool decided)
 		edge_rename(name, EDGE_DIR, EDGE_DIR_OLD);
 		edge_remove(EDGE_DIR_OLD, name);
 	}
-	if (decided && batch)
-		end_batch(name, dir == EDGE_DIR_POLICY);
+	if (batch && (decided || feeds))
+		end_batch(dir, name, decided);
 	if (dir == EDGE_DIR_UPGRADE) {
 		if (decided)
 			edge_switch(name);

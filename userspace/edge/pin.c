@@ -29,6 +29,7 @@ static const char *const prefixes[EDGE_DIRS] = {
 	[EDGE_DIR_GONE] = ":gone:",
 	[EDGE_DIR_LISTS] = ":lists:",
 	[EDGE_DIR_POLICY] = ":policy:",
+	[EDGE_DIR_FEEDS] = ":feeds:",
 };
 
 void edge_path(char ret[EDGE_PATH], enum edge_dir dir, const char *name, const char *object)

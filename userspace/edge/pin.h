@@ -12,8 +12,9 @@
 
 /*
  * What a directory is: an attached interface, one being attached, one being detached, what an upgrade brings. Then the marks
- * of changes of several interfaces, empty: to be detached, with a batch that is staged, the same with a policy. All but the
- * first are named so that no interface can have their name, and are ended by the next command when theirs was killed.
+ * of changes of several interfaces, empty: to be detached, with a batch that is staged, the same with a policy; and that of
+ * feeds that are staged, of one interface, too. All but the first are named so that no interface can have their name, and are
+ * ended by the next command when theirs was killed.
  */
 enum edge_dir {
 	EDGE_DIR,
@@ -23,6 +24,7 @@ enum edge_dir {
 	EDGE_DIR_GONE,
 	EDGE_DIR_LISTS,
 	EDGE_DIR_POLICY,
+	EDGE_DIR_FEEDS,
 	EDGE_DIRS,
 };
 
