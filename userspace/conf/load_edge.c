@@ -64,13 +64,10 @@ static void parse_ports(struct conf_parse *p, const struct conf_node *node, void
 	edge->ports = conf_parse_list(p, node, sizeof(*edge->ports), "a list of ports");
 	for (size_t i = 0; edge->ports && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
-		char text[8];
-		char *end;
-		unsigned long port;
+		uint64_t port;
 
-		snprintf(text, sizeof(text), "%.*s", SLICE_FMT(item->text));
-		port = strtoul(text, &end, 10);
-		if (item->kind != CONF_SCALAR || *end || port == 0 || port > 65535)
+		if (item->kind != CONF_SCALAR || !conf_parse_number(item->text, &port) ||
+		    port == 0 || port > 65535)
 			conf_diag_add(p->diag, item, "a port is a number from 1 to 65535");
 		else
 			edge->ports[edge->n_ports++] = (uint16_t)port;

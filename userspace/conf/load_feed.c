@@ -32,14 +32,10 @@ static void parse_asns(struct conf_parse *p, const struct conf_node *node, void 
 				     "a list of numbers such as [64496]");
 	for (size_t i = 0; feed->asns && i < node->n; i++) {
 		const struct conf_node *item = node->items[i];
-		char text[16];
-		char *end;
-		unsigned long asn;
+		uint64_t asn;
 
-		snprintf(text, sizeof(text), "%.*s", SLICE_FMT(item->text));
-		asn = strtoul(text, &end, 10);
-		if (item->kind != CONF_SCALAR || text[0] < '0' || text[0] > '9' || *end ||
-		    asn == 0 || asn > UINT32_MAX)
+		if (item->kind != CONF_SCALAR || !conf_parse_number(item->text, &asn) || asn == 0 ||
+		    asn > UINT32_MAX)
 			conf_diag_add(p->diag, item,
 				      "an autonomous system is a number from 1 to 4294967295");
 		else

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -49,9 +50,25 @@ bool conf_parse_duration(struct slice text, uint64_t *ret)
 	return number(text, durations, ret);
 }
 
+bool conf_parse_number(struct slice text, uint64_t *ret)
+{
+	return number(text, plain, ret);
+}
+
 bool conf_parse_rate(struct slice text, uint64_t *ret)
 {
 	return number(text, rates, ret);
+}
+
+/* As it could be written, in the largest unit of which it is a multiple. */
+static void format(uint64_t value, const struct unit *units, char ret[32])
+{
+	const struct unit *best = units;
+
+	for (; units->name; units++)
+		if (units->factor > best->factor && value && value % units->factor == 0)
+			best = units;
+	snprintf(ret, 32, "%llu%s", (unsigned long long)(value / best->factor), best->name);
 }
 
 static void parse_number(struct conf_parse *p, const struct conf_option *o,
@@ -68,6 +85,7 @@ static void parse_number(struct conf_parse *p, const struct conf_option *o,
 		[CONF_RATE] = {rates, "a rate such as 100/s or 10k/s"},
 		[CONF_BYTE_RATE] = {byte_rates, "a rate of bytes such as 64KiB/s or 10MiB/s"},
 	};
+	char min[32], max[32];
 	uint64_t value;
 
 	if (!number(text, numbers[o->type].units, &value)) {
@@ -76,8 +94,10 @@ static void parse_number(struct conf_parse *p, const struct conf_option *o,
 		return;
 	}
 	if (o->max && (value < o->min || value > o->max)) {
-		conf_diag_add(p->diag, node, "%.*s is out of range (%llu to %llu)", SLICE_FMT(text),
-			      (unsigned long long)o->min, (unsigned long long)o->max);
+		format(o->min, numbers[o->type].units, min);
+		format(o->max, numbers[o->type].units, max);
+		conf_diag_add(p->diag, node, "%.*s is out of range (%s to %s)", SLICE_FMT(text),
+			      min, max);
 		return;
 	}
 	*ret = value;

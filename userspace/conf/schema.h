@@ -77,6 +77,9 @@ void *conf_parse_list(struct conf_parse *p, const struct conf_node *node, size_t
 /* "500ms", "10m": nanoseconds. False: it is not a duration. */
 bool conf_parse_duration(struct slice text, uint64_t *ret);
 
+/* Digits and nothing else. */
+bool conf_parse_number(struct slice text, uint64_t *ret);
+
 /* "100/s", "10k/s": how many a second. */
 bool conf_parse_rate(struct slice text, uint64_t *ret);
 

@@ -170,7 +170,7 @@ static void test_listeners(void **state)
 	    "  - {name: a, address: 127.0.0.1:2}\n"
 	    "  - {name: c, address: 127.0.0.1:3, limits: {headers: 1000, connections: 0}}\n",
 	    "dir/f:6:74: listeners[3].limits.connections: 0 is out of range (1 to 10000000)\n"
-	    "dir/f:6:55: listeners[3].limits.headers: 1000 is out of range (1024 to 1048576)\n"
+	    "dir/f:6:55: listeners[3].limits.headers: 1000 is out of range (1KiB to 1MiB)\n"
 	    "dir/f:4:5: listeners[1]: address: 127.0.0.1:1 is taken by listeners[0]\n"
 	    "dir/f:5:5: listeners[2]: name: 'a' is taken by listeners[0]\n");
 }
@@ -301,6 +301,13 @@ static void test_limits_that_are_wrong(void **state)
 static void test_edge(void **state)
 {
 	(void)state;
+	bad(MINIMAL "edge: {ports: [0000080abc, '+81', 65536]}\n",
+	    "dir/f:4:16: edge.ports[0]: a port is a number from 1 to 65535\n"
+	    "dir/f:4:28: edge.ports[1]: a port is a number from 1 to 65535\n"
+	    "dir/f:4:35: edge.ports[2]: a port is a number from 1 to 65535\n");
+	bad(MINIMAL "edge: {deny: [{mmdb: a, countries: [DE], asns: [000000000064496x]}]}\n",
+	    "dir/f:4:49: edge.deny[0].asns[0]: an autonomous system is a number from 1 to "
+	    "4294967295\n");
 	bad(MINIMAL "edge: {ports: 80, rate_limit: {rate: 5}}\n",
 	    "dir/f:4:15: edge.ports: a list of ports is expected here\n"
 	    "dir/f:4:38: edge.rate_limit.rate: '5' is not a rate such as 100/s or 10k/s\n");
@@ -357,8 +364,7 @@ static void test_bans(void **state)
 	    "dir/f:4:71: edge.bans.capacity: 0 is out of range (1 to 4194304)\n"
 	    "dir/f:4:14: edge.bans: ttl is longer than max_ttl\n");
 	bad(MINIMAL "edge: {bans: {ttl: 10ms, escalate: 0x, never: [10.0.0.1/8]}}\n",
-	    "dir/f:4:20: edge.bans.ttl: 10ms is out of range (1000000000 to "
-	    "315360000000000000)\n"
+	    "dir/f:4:20: edge.bans.ttl: 10ms is out of range (1s to 3650d)\n"
 	    "dir/f:4:36: edge.bans.escalate: '0x' is not a factor from 1x to 1000x, such as 2x\n"
 	    "dir/f:4:48: edge.bans.never[0]: '10.0.0.1/8' has bits set behind its prefix\n");
 }
