@@ -68,6 +68,11 @@ static struct slice without_end(struct slice line)
 	return line;
 }
 
+const char *lines_name(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),
 	       void *arg, struct error *err)
 {
@@ -82,9 +87,11 @@ int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct 
 	if (!file)
 		return error_sys(err, errno, "%s", path);
 	for (size_t n = 1; rc == 0 && (len = getline(&line, &room, file)) >= 0; n++) {
-		rc = fn(without_end(slice_make(line, (size_t)len)), arg, err);
+		struct slice text = without_end(slice_make(line, (size_t)len));
+
+		rc = fn(n == 1 ? slice_skip_mark(text) : text, arg, err);
 		if (rc < 0)
-			rc = error_prefix(err, "%s:%zu", standard ? "standard input" : path, n);
+			rc = error_prefix(err, "%s:%zu", lines_name(path), n);
 	}
 	if (rc == 0 && ferror(file))
 		rc = error_sys(err, errno, "%s", path);
@@ -105,6 +112,23 @@ int addresses_read(const struct options *o, struct conf_cidrs *ret, struct error
 	else
 		*ret = a;
 	return rc;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return conf_cidr_compare(a, b);
+}
+
+void addresses_unique(struct conf_cidrs *a)
+{
+	size_t n = 0;
+
+	if (a->n)
+		qsort(a->items, a->n, sizeof(*a->items), compare);
+	for (size_t i = 0; i < a->n; i++)
+		if (n == 0 || conf_cidr_compare(&a->items[n - 1], &a->items[i]) != 0)
+			a->items[n++] = a->items[i];
+	a->n = n;
 }
 
 void addresses_fini(struct conf_cidrs *a)

@@ -14,7 +14,13 @@ static inline bool addresses_not_given(const struct options *o)
 	return o->n_args == 0 && !o->input;
 }
 
+/* Each once, in order. */
+void addresses_unique(struct conf_cidrs *a);
+
 void addresses_fini(struct conf_cidrs *a);
+
+/* How messages call it. */
+const char *lines_name(const char *path);
 
 /* Call fn for every line of a file, "-": standard input, until it fails; err then begins with the place. */
 int lines_read(const char *path, int (*fn)(struct slice line, void *arg, struct error *err),

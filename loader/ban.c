@@ -207,6 +207,7 @@ static enum status finish(struct call *c, int rc)
 struct following {
 	const struct options *o;
 	bool refused; /* a line was */
+	size_t line;  /* of the file; 0: an argument */
 };
 
 /* Whoever writes the lines may wait for what is said about each. */
@@ -216,9 +217,12 @@ static int follow_line(struct slice line, void *arg, struct error *err __attribu
 	struct call c = {.visit.o = f->o, .verdicts.model = model_of(f->o)};
 	int rc = add_line(line, &c.verdicts, &c.visit.err);
 
+	if (rc < 0 && f->line)
+		error_prefix(&c.visit.err, "%s:%zu", lines_name(f->o->input), f->line);
 	if (rc < 0 || c.verdicts.n)
 		f->refused |= finish(&c, rc) != STATUS_DONE;
 	fflush(stdout);
+	f->line += f->line != 0;
 	return 0;
 }
 
@@ -233,6 +237,7 @@ static enum status follow(const struct options *o)
 	}
 	for (size_t i = 0; i < o->n_args; i++)
 		follow_line(slice_str(o->args[i]), &f, &err);
+	f.line = 1;
 	if (lines_read(o->input, follow_line, &f, &err) < 0) {
 		fprintf(stderr, "sluice ban: %s\n", err.text);
 		f.refused = true;
@@ -243,10 +248,14 @@ static enum status follow(const struct options *o)
 enum status cmd_ban(const struct options *o)
 {
 	struct call c = {.visit.o = o};
+	int rc;
 
 	if (o->follow)
 		return follow(o);
 	if (strcmp(o->action, "add") == 0)
 		return finish(&c, read_verdicts(&c));
-	return finish(&c, addresses_read(o, &c.addresses, &c.visit.err));
+	rc = addresses_read(o, &c.addresses, &c.visit.err);
+	if (rc == 0)
+		addresses_unique(&c.addresses);
+	return finish(&c, rc);
 }

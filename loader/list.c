@@ -273,8 +273,12 @@ enum status cmd_list(const struct options *o)
 {
 	struct call c = {.visit.o = o, .list = list_of(o->family)};
 	int rc = addresses_read(o, &c.addresses, &c.visit.err);
-	enum status status = rc < 0 ? visit_refuse(&c.visit) : visit_run(&c.visit, changes, show);
+	bool change = strcmp(o->action, "add") == 0 || strcmp(o->action, "del") == 0;
+	enum status status;
 
+	if (rc == 0 && change)
+		addresses_unique(&c.addresses);
+	status = rc < 0 ? visit_refuse(&c.visit) : visit_run(&c.visit, changes, show);
 	addresses_fini(&c.addresses);
 	free(c.lifted);
 	return status == STATUS_DONE && c.not_found ? STATUS_NOT_FOUND : status;

@@ -168,7 +168,9 @@ static const struct command_action list_actions[] = {
 	{"list", "[ADDRESS...]", 0, ANY, FILTERS,
 	 "Print the list, or what lies in or around the addresses."},
 	{"count", "[ADDRESS...]", 0, ANY, FILTERS, "How many entries that are."},
-	{"export", "[ADDRESS...]", 0, ANY, FILTERS, "Print them as --file takes them."},
+	{"export", "[ADDRESS...]", 0, ANY, FILTERS,
+	 "Print them as --file takes them; ends and notes become comments, which it does not "
+	 "read."},
 	{"test", "ADDRESS...", 1, ANY, OPTION(FILE),
 	 "Whether addresses are on the list, and by which entry; exit status 3: one is not. Feeds "
 	 "are "

@@ -161,7 +161,7 @@ def test_each_line_that_comes_counts(bed):
     assert {p: b["by"] for p, b in bans(bed).items()} == {"10.7.0.2": "ids", "fd07::/64": "sshd"}
     _, said = follow.communicate(timeout=20)
     assert said.splitlines() == ["sluice: 192.0.2.7 must not be banned: 192.0.2.0/24 is on the never-ban list",
-                                 "sluice ban: 'nonsense' is not an address or prefix such as 10.0.0.0/8"]
+                                 "sluice ban: standard input:4: 'nonsense' is not an address or prefix such as 10.0.0.0/8"]
     assert follow.returncode == 1
     r = bed.sluice("ban", "add", "10.7.0.2", "--follow", check=False)
     assert (r.returncode, r.stderr) == (2, "sluice ban: --follow is for --file\n")

@@ -117,12 +117,14 @@ def test_files_and_standard_input(bed):
     file.write_text("# a comment\n192.0.2.0/24\n\n  2001:db8::/32 ; why\n203.0.113.7 # scans\r\n")
     assert bed.sluice("deny", "add", "--file", file, *here).stdout == f"{bed.interface}: deny: 3 added\n"
     assert prefixes(bed) == ["192.0.2.0/24", "2001:db8::/32", "203.0.113.7"]
+    assert bed.sluice("deny", "add", "192.0.2.1", "192.0.2.1/32", *here).stdout == f"{bed.interface}: deny: 1 added\n"
+    assert bed.sluice("deny", "del", "192.0.2.1", "192.0.2.1/32", *here).stdout == f"{bed.interface}: deny: 1 removed\n"
     exported = bed.sluice("deny", "export", *here).stdout
     assert sorted(exported.splitlines()) == ["192.0.2.0/24", "2001:db8::/32", "203.0.113.7"]
     bed.sluice("deny", "flush", *here)
     bed.sluice("deny", "add", "198.51.100.1", "--file", "-", *here, input=exported)
     assert prefixes(bed) == ["192.0.2.0/24", "198.51.100.1", "2001:db8::/32", "203.0.113.7"]
-    file.write_text("198.51.100.7 - 198.51.100.9 # a range\n")
+    file.write_text("\ufeff198.51.100.7 - 198.51.100.9 # a range\n") # as some editors write it
     bed.sluice("deny", "add", "--file", file, *here)
     assert prefixes(bed, "198.51.100.0/24") == ["198.51.100.1", "198.51.100.7", "198.51.100.8/31"]
     bed.sluice("deny", "del", "--file", file, *here)

@@ -55,6 +55,12 @@ static inline struct slice slice_skip(struct slice s, size_t n)
 	return n ? slice_make(s.ptr + n, s.len - n) : s;
 }
 
+/* Without the byte order mark with which some editors begin UTF-8. */
+static inline struct slice slice_skip_mark(struct slice s)
+{
+	return slice_skip(s, slice_starts(s, SLICE("\xef\xbb\xbf")) ? 3 : 0);
+}
+
 static inline struct slice slice_first(struct slice s, size_t n)
 {
 	return slice_make(s.ptr, n < s.len ? n : s.len);

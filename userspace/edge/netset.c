@@ -122,6 +122,7 @@ int netset_parse(struct slice text, uint8_t set, struct feed_entries *out, struc
 {
 	int rc = 0;
 
+	text = slice_skip_mark(text);
 	for (unsigned int line = 1; rc == 0 && text.len; line++) {
 		rc = netset_line(slice_cut(&text, '\n'), set, out, err);
 		if (rc < 0)

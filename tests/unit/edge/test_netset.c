@@ -76,6 +76,10 @@ static void test_ranges(void **state)
 	expect("192.0.2.1\t-\t192.0.2.8 # x",
 	       "192.0.2.1/32 192.0.2.2/31 192.0.2.4/30 192.0.2.8/32");
 	expect("0.0.0.0-255.255.255.255", "0.0.0.0/0");
+	/* Of a file that an editor has begun with a byte order mark. */
+	expect("\xef\xbb\xbf"
+	       "192.0.2.1\n192.0.2.2",
+	       "192.0.2.1/32 192.0.2.2/32");
 	expect("0.0.0.0-127.255.255.255", "0.0.0.0/1");
 	expect("255.255.255.254-255.255.255.255", "255.255.255.254/31");
 	expect("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0");
@@ -87,6 +91,10 @@ static void test_ranges(void **state)
 static void test_errors(void **state)
 {
 	(void)state;
+	ERROR("192.0.2.1\n\xef\xbb\xbf"
+	      "192.0.2.2",
+	      "2: '\xef\xbb\xbf"
+	      "192.0.2.2' is not an address or prefix such as 10.0.0.0/8");
 	ERROR("192.0.2.1\n\n192.0.2\n",
 	      "3: '192.0.2' is not an address or prefix such as 10.0.0.0/8");
 	ERROR("192.0.2.1/24", "1: '192.0.2.1/24' has bits set behind its prefix");
