@@ -15,7 +15,8 @@
 
 enum status command_status(const struct error *err)
 {
-	return err->code == ENOENT ? STATUS_NOT_FOUND : STATUS_FAILED;
+	/* Not a file that is missing, for instance. */
+	return err->code == ENOENT && !err->of_system ? STATUS_NOT_FOUND : STATUS_FAILED;
 }
 
 enum status command_fail(const struct error *err)

@@ -242,6 +242,14 @@ def test_watch_ends_with_its_guard(bed, again):
                             "and this does not see it any more\n")
 
 
+def test_a_capture_that_cannot_be_made_is_no_missing_guard(bed):
+    bed.attach()
+    r = bed.sluice("watch", "--pcap", "/nonexistent/x", *here(bed), check=False)
+    assert (r.returncode, r.stderr) == (1, "sluice: /nonexistent/x: No such file or directory\n")
+    bed.sluice("detach", *here(bed))
+    assert bed.sluice("watch", "--pcap", "/nonexistent/x", *here(bed), check=False).returncode == 3
+
+
 @pytest.mark.parametrize("args, said", [
     (("--reason", "nonsense"), "not a reason"),
     (("--rate", "0/s"), "not a rate"),

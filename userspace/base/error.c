@@ -37,6 +37,7 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 
 	if (err) {
 		err->code = code;
+		err->of_system = false;
 		va_start(ap, fmt);
 		append(err, &len, fmt, ap);
 		va_end(ap);
@@ -51,6 +52,7 @@ int error_sys(struct error *err, int code, const char *fmt, ...)
 
 	if (err) {
 		err->code = code;
+		err->of_system = true;
 		va_start(ap, fmt);
 		append(err, &len, fmt, ap);
 		va_end(ap);

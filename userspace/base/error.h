@@ -4,9 +4,11 @@
 #define BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 struct error {
-	int code; /* positive errno value, 0: nothing went wrong */
+	int code;	/* positive errno value, 0: nothing went wrong */
+	bool of_system; /* by error_sys: the code is what a call gave, not a meaning of ours */
 	char text[512];
 };
 

@@ -50,9 +50,11 @@ static int read_until(const json_t *value, struct edge_ban *ban, struct error *e
 	json_int_t now = (json_int_t)(clock_wall() / NSEC_PER_SEC);
 	json_int_t until = json_integer_value(value);
 
-	if (!json_is_integer(value) || until <= now || until - now > UINT32_MAX)
+	if (!json_is_integer(value) || until <= now)
 		return error_set(err, EINVAL,
 				 "'until' is not a time to come (Unix time, in seconds)");
+	if (until - now > UINT32_MAX)
+		return error_set(err, EINVAL, "'until' is too far ahead (Unix time, in seconds)");
 	ban->ttl = (uint64_t)(until - now) * NSEC_PER_SEC;
 	return 0;
 }

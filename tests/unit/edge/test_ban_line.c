@@ -72,6 +72,9 @@ static void test_lines(void **state)
 	assert_int_equal(edge_ban_parse(slice_str(""), &ban, NULL), 0);
 	expect_bad("203.0.113.7/24", "'203.0.113.7/24' has bits set behind its prefix");
 	expect_bad("{\"reason\": \"x\"}", "'prefix' is missing");
+	/* Milliseconds, as some have it. */
+	expect_bad("{\"prefix\": \"203.0.113.7\", \"until\": 1900000000000}",
+		   "'until' is too far ahead (Unix time, in seconds)");
 	expect_bad("{\"prefix\": 5}", "'prefix': '' is not a string");
 	expect_bad("{\"prefix\": \"203.0.113.7\", \"ttl\": \"soon\"}",
 		   "'ttl' is not a duration such as \"10m\", or seconds");
