@@ -115,6 +115,39 @@ def test_bash_completes_arguments(tmp_path):
     assert complete("sluiced", "-c", f"{tmp_path}/so") == {f"{tmp_path}/some.yaml"}
 
 
+ZSH = """
+compdef() { }
+_describe() { print -rl -- ${${(P)@[-1]}%%:*} }
+_arguments() { print -rl -- ${(M)@:#*--*} }
+service=$2 words=("${@:2}") CURRENT=$(($# - 1))
+source $1
+"""
+
+
+def zsh(*line):
+    """What the function has for the last word of this line: names, or descriptions of options."""
+    r = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", BUILD / "completion/_sluice", *line], capture_output=True, text=True, check=True)
+    assert r.stderr == ""
+    return r.stdout.splitlines()
+
+
+def zsh_options(*line):
+    found = (re.match(r"(?:\([^)]*\))?\*?--([a-z0-9-]+)", o) for o in zsh(*line))
+    return {m[1] for m in found if m}
+
+
+def test_zsh_has_commands_actions_and_options():
+    assert set(zsh("sluice", "")) == set(commands())
+    for command, actions in commands().items():
+        if actions:
+            assert set(zsh("sluice", command, "")) == set(actions)
+        for action in actions or [None]:
+            place = [command, *([action] if action else [])]
+            offered = {o[2:] for o in complete("sluice", *place, "--")}
+            assert zsh_options("sluice", *place, "--") == offered, place
+    assert "check" in zsh_options("sluiced", "--")
+
+
 def typed(shell, keys, expected, env):
     """Whether a shell at a terminal, once it has its prompt, answers these keys by what is expected."""
     pid, fd = pty.fork()

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """sluice on a real interface: attach, lists, limits, SYN cookies, errors that change nothing."""
+import fcntl
 import json
 import os
+import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +30,37 @@ def test_attach_status_detach(bed):
     assert not (PINS / bed.interface).exists()
     assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
     assert bed.ping()
+
+
+def test_frames_of_several_pages(bed):
+    for ns, dev in ((bed.gateway, bed.interface), (bed.client, bed.peer)):
+        run("ip", "-n", ns, "link", "set", dev, "mtu", "9000")
+    bed.attach("", "--mode", "native")
+
+    def ping():
+        return bed.inside(bed.client, "ping", "-nq", "-c1", "-W1", "-s", 8000, "-M", "do", "10.7.0.1", check=False).returncode == 0
+
+    assert ping()
+    bed.sluice("deny", "add", "10.7.0.2", "--interface", bed.interface)
+    assert not ping()
+    assert bed.json("stats", "--interface", bed.interface)[0]["reasons"]["denied"]["bytes"] == 8042
+
+
+def seed(bed):
+    """Of the program's hashes, from its constants."""
+    program = bed.json("status", "--interface", bed.interface)[0]["program_id"]
+    ids = json.loads(bpftool("-j", "prog", "show", "id", program).stdout)["map_ids"]
+    constants = [i for i in ids if json.loads(bpftool("-j", "map", "show", "id", i).stdout)["name"].endswith(".rodata")]
+    return int(re.search(r'"bucket_seed": ?(\d+)', bpftool("-j", "map", "dump", "id", constants[0]).stdout)[1])
+
+
+def test_nobody_knows_the_seed(bed):
+    seeds = set()
+    for _ in range(2):
+        bed.attach()
+        seeds.add(seed(bed))
+        bed.sluice("detach", "--interface", bed.interface)
+    assert len(seeds) == 2 and 0 not in seeds
 
 
 def test_generic_mode(bed):
@@ -80,7 +114,10 @@ def test_apply_keeps_what_was_added_by_hand(bed):
     here = ("--interface", bed.interface)
     bed.attach("  deny: [192.0.2.1, 192.0.2.2]\n")
     bed.sluice("deny", "add", "192.0.2.9", *here)
+    generation = bed.json("status", *here)[0]["generation"]
     bed.sluice("apply", *here, "-c", bed.config("  deny: [192.0.2.2, 192.0.2.3]\n"))
+    assert bed.json("status", *here)[0]["generation"] == generation + 1
+    assert f"  generation  {generation + 1}\n" in bed.sluice("status", *here).stdout
     found = {e["prefix"]: e["origin"] for e in bed.json("deny", "list", *here)[0]["entries"]}
     assert found == {"192.0.2.2": "file", "192.0.2.3": "file", "192.0.2.9": "operator"}
 
@@ -244,11 +281,20 @@ def test_guard_without_a_map_is_attached_all_the_same(bed):
 
 
 def test_many_commands_at_once(bed):
+    """While somebody else changes something they wait, and change nothing."""
     bed.attach()
-    commands = [subprocess.Popen([BUILD / "sluice", "deny", "add", f"192.0.2.{i}", "--interface", bed.interface],
-                                 stdout=subprocess.DEVNULL) for i in range(20)]
+    here = ("--interface", bed.interface)
+    lock = os.open(PINS, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    commands = [subprocess.Popen([BUILD / "sluice", "deny", "add", f"192.0.2.{i}", *here], stdout=subprocess.DEVNULL)
+                for i in range(20)]
+    pids = {str(c.pid) for c in commands}
+    until(lambda: pids <= {line.split()[5] for line in pathlib.Path("/proc/locks").read_text().splitlines() if " -> " in line},
+          "all at the lock")
+    assert bed.json("deny", "list", *here)[0]["entries"] == []
+    os.close(lock)
     assert [c.wait(60) for c in commands] == [0] * 20
-    assert len(bed.json("deny", "list", "--interface", bed.interface)[0]["entries"]) == 20
+    assert len(bed.json("deny", "list", *here)[0]["entries"]) == 20
 
 
 def test_killed_commands_leave_old_or_new(bed):
@@ -325,6 +371,13 @@ def test_metrics_of_packets(bed):
             assert stats[reason]["verdict"] == want
     bed.sluice("apply", *here, "-c", file)
     assert 'reason="banned",verdict="DROP"' in get("/metrics")
+    # Two connections of a source that becomes known by the first.
+    bed.sluice("apply", *here, "-c", bed.config("  syn_flood: {mode: always}\n", name="other.yaml"))
+    for _ in range(2):
+        bed.inside(bed.client, "curl", "-s", "-o", "/dev/null", "http://10.7.0.1:8080/")
+    text = get("/metrics")
+    for event, n in (("syns_seen", 2), ("verified", 1), ("verified_refused", 0)):
+        assert f'sluice_packet_events_total{{interface="{bed.interface}",event="{event}"}} {n}\n' in text
     found = json.loads(get("/status"))["interfaces"]
     assert [(i["name"], i["guarded"], i["mode"]) for i in found] == [(bed.interface, True, "native")]
     bed.sluice("detach", "--interface", bed.interface)

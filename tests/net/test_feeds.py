@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import re
 import subprocess
 import time
 
 from conftest import BUILD, run, until
 from test_daemon import serve
+from test_living import config, two  # noqa: F401, a fixture
 
 DROP = "  deny:\n    - {file: drop.netset}\n"
 
@@ -72,6 +74,7 @@ def test_sets_of_files(bed):
     assert (got["drop"]["entries4"], got["drop"]["entries6"]) == (2, 0)
     assert (got["wide"]["entries4"], got["wide"]["entries6"]) == (1, 1)
     assert got["drop"]["packets"] == 1 and got["wide"]["packets"] >= 1, "the longest prefix counts"
+    assert got["drop"]["bytes"] == 98
     assert got["drop"]["file"] == str((bed.path / "drop.netset").resolve())
     assert abs(got["drop"]["loaded"] - time.time()) < 60
     assert bed.reasons()["listed"] == got["drop"]["packets"] + got["wide"]["packets"]
@@ -189,6 +192,32 @@ def test_sluiced_loads_what_changes(bed):
     write(bed, "10.7.0.9\n10.7.0.10\n")
     until(bed.ping, "the list after that")
     assert feeds(bed)["drop"]["entries4"] == 2
+
+
+def test_each_interface_has_them(two):  # noqa: F811
+    """By a command, and by sluiced when a file has changed."""
+    bed = two
+    bed.sluice("attach", "-c", config(bed))
+    write(bed, "10.7.0.2\n10.8.0.2\n")
+    file = config(bed, DROP)
+    bed.sluice("apply", "-c", file)
+    assert not bed.ping() and not bed.ping("10.8.0.1")
+    serve(bed, file)
+    write(bed, "10.7.0.9\n")
+    until(lambda: bed.ping() and bed.ping("10.8.0.1"), "the new list")
+
+
+def test_what_packets_may_be_reading_stays(bed):
+    """The kernel waits for them with an update of the map of maps. Before that nothing is taken out of it."""
+    write(bed, "10.7.0.3\n")
+    bed.attach(DROP)
+    write(bed, "10.7.0.4\n")
+    trace = bed.path / "trace"
+    bed.inside(bed.gateway, "strace", "-qq", "-o", trace, "-e", "trace=bpf", BUILD / "sluice", "apply", "--interface", bed.interface,
+               "-c", bed.config(DROP), env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    calls = re.findall(r"^bpf\(BPF_MAP_(UPDATE|DELETE)_ELEM, \{map_fd=(\d+)", trace.read_text(), re.M)
+    taken, = {fd for call, fd in calls if call == "DELETE"}
+    assert [call for call, fd in calls if fd == taken] == ["UPDATE", "DELETE"]
 
 
 MMDB = """

@@ -13,6 +13,8 @@ from conftest import BUILD, PINS, here, run, until
 
 def test_status_says_what_is_in_the_kernel(bed):
     attached = bed.attach("  deny: [192.0.2.0/24, 198.51.100.7, '2001:db8::/32']\n").stdout
+    bed.sluice("ban", "add", "203.0.113.1", "203.0.113.2", *here(bed))
+    bed.sluice("rule", "add", "deny", "203.0.113.1", "tcp/22", *here(bed))
     assert "maps" not in attached
     mine = bed.json("status", *here(bed))[0]
     shown = run("/usr/sbin/bpftool", "-j", "prog", "show", "id", mine["program_id"]).stdout
@@ -21,6 +23,7 @@ def test_status_says_what_is_in_the_kernel(bed):
     deny4 = mine["maps"]["deny4"]
     assert (deny4["type"], deny4["entries"], deny4["max_entries"]) == ("lpm_trie", 2, 65536)
     assert mine["maps"]["deny6"]["entries"] == 1 and mine["maps"]["allow4"]["entries"] == 0
+    assert [mine["maps"][m]["entries"] for m in ("bans", "rules")] == [2, 1]
     assert mine["maps"]["ports"]["entries"] is None
     assert 512 * 1024 <= mine["maps"]["ports"]["bytes"] < 1024 * 1024
     assert all(mine["features"][f] for f in ("xdp.frags", "bpf_loop", "ringbuf", "tcp_gen_syncookie"))

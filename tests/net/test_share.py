@@ -53,6 +53,11 @@ def status(bed, interface=None):
     return bed.json("status", "--interface", interface or bed.interface)[0]
 
 
+def test_status_tells_whether(bed, kernel):
+    bed.attach()
+    assert status(bed)["features"]["freplace"] == (kernel == "shares")
+
+
 def names(bed, interface=None):
     return [p["name"] for p in status(bed, interface)["shared"]["programs"]]
 

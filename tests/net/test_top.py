@@ -2,6 +2,7 @@
 """sluice top: what comes in a second, of one interface and of several, for scripts and at a terminal."""
 import fcntl
 import itertools
+import json
 import os
 import pty
 import re
@@ -50,6 +51,18 @@ def test_top_once(busy):
     assert re.match(rf"sluice top: {bed.interface} +\d+  packets/s, \d+ ns of CPU a packet, [\d.]+ % of one\n\n", text), text
     assert re.search(r"^denied +DROP +\d+ +\d+.$", text, re.M) and "malformed" not in text
     assert re.search(r"^bad-ones +\d+ $", text, re.M) and re.search(r"^10\.7\.0\.2 +\d+ +\d+ +\d+..+ denied$", text, re.M), text
+
+
+def test_cost_is_the_kernels(busy):
+    """Of the first and last reading of what the program has cost, which are the only ones."""
+    bed = busy
+    trace = bed.path / "trace"
+    out = bed.inside(bed.gateway, "strace", "-v", "-qq", "-o", trace, "-e", "trace=bpf", BUILD / "sluice", "top", "--once", "--json",
+                     *here(bed), env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}).stdout
+    program = bed.json("status", *here(bed))[0]["program_id"]
+    read = re.findall(rf"\bid={program}, .*run_time_ns=(\d+), run_cnt=(\d+)", trace.read_text())
+    (nsec0, count0), (nsec1, count1) = (map(int, read[i]) for i in (0, -1))
+    assert count1 > count0 and json.loads(out)[0]["ns_a_packet"] == pytest.approx((nsec1 - nsec0) / (count1 - count0))
 
 
 @pytest.fixture
