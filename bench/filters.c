@@ -227,6 +227,15 @@ void filters_guard_verified(uint64_t keys[FILTERS_PLACES])
 	munmap(sets, size);
 }
 
+void filters_guard_give(size_t place, uint64_t key)
+{
+	size_t size = FILTERS_PLACES * sizeof(key);
+	uint64_t *keys = map_memory(guard->maps.known, size);
+
+	keys[place] = key;
+	munmap(keys, size);
+}
+
 void filters_guard_refill(void)
 {
 	size_t others_size = BUCKET_SETS * sizeof(struct bucket_set);

@@ -52,6 +52,7 @@ uint64_t filters_guard_count(enum reason reason);
 /* The verified sources: where each has its place, by the key that the guard knows it by; 0: nobody's. */
 #define FILTERS_PLACES ((size_t)VERIFIED_SETS * VERIFIED_WAYS)
 void filters_guard_verified(uint64_t keys[FILTERS_PLACES]);
+void filters_guard_give(size_t place, uint64_t key); /* to that one, or to nobody */
 
 /* Every source's bucket is full again. */
 void filters_guard_refill(void);
