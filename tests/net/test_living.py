@@ -149,9 +149,12 @@ def test_daemon_tells_when_its_guard_has_gone(bed):
 def test_daemon_gets_the_lock_between_the_commands_of_a_stream(bed):
     log = daemon(bed, bed.config())
     p = bed.processes[-1]
-    stream = bed.start(bed.gateway, "sh", "-c", "i=0; while :; do i=$((i + 1)); echo 192.0.2.$((i % 250)); done | "
-                       f"exec {BUILD}/sluice ban add --file - --follow --ttl 10m")
-    until(lambda: len(bed.json("ban", "list", "--interface", bed.interface)[0]["bans"]) > 100, "the stream")
+    # The addresses are those of a file without end: of what yes writes.
+    addresses = subprocess.Popen(["yes", "192.0.2.1\n192.0.2.2"], stdout=subprocess.PIPE)
+    stream = subprocess.Popen(["nsenter", f"--net=/run/netns/{bed.gateway}", BUILD / "sluice", "ban", "add", "--file", "-",
+                               "--follow", "--ttl", "10m"], stdin=addresses.stdout, stdout=subprocess.DEVNULL)
+    bed.processes += [addresses, stream]
+    until(lambda: len(bed.json("ban", "list", "--interface", bed.interface)[0]["bans"]) == 2, "the stream")
     for i in range(5):
         bed.config(f"  deny: [10.7.0.{i + 2}]\n")
         p.send_signal(signal.SIGHUP)
