@@ -158,7 +158,7 @@ enum status cmd_apply(const struct options *o)
 	rc = command_open(o, &lock, &edges, &v.err);
 	if (rc == 0)
 		rc = edge_apply(edges.items, edges.n, cfg, &feeds, command_warn, &v.err);
-	if (rc == 0 && edge_sysctl_check(&cfg->edge, false, command_warn, &v.err) < 0)
+	if (rc == 0 && edge_sysctl_check(&cfg->edge, NULL, command_warn, &v.err) < 0)
 		command_warn(v.err.text);
 	for (size_t i = 0; rc == 0 && i < edges.n; i++) {
 		check_capacity(&edges.items[i], cfg);
@@ -413,6 +413,7 @@ static int attach(const struct options *o, const struct config *cfg, struct edge
 		  size_t n, int *ret_lock, struct error *err)
 {
 	_cleanup_(edge_feeds_fini) struct edge_feeds feeds = {0};
+	struct edge_sysctl_undo undo = {0};
 	int rc;
 
 	if (n == 0)
@@ -425,8 +426,12 @@ static int attach(const struct options *o, const struct config *cfg, struct edge
 	*ret_lock = edge_lock(err);
 	if (*ret_lock < 0)
 		return *ret_lock;
-	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl, command_warn, err);
-	return rc < 0 ? rc : edge_attach(a, n, cfg, &feeds, err);
+	rc = edge_sysctl_check(&cfg->edge, o->fix_sysctl ? &undo : NULL, command_warn, err);
+	if (rc == 0)
+		rc = edge_attach(a, n, cfg, &feeds, err);
+	if (rc < 0)
+		edge_sysctl_undo(&undo);
+	return rc;
 }
 
 enum status cmd_attach(const struct options *o)

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from conftest import BUILD, connect, here, until
+from conftest import BUILD, PASS, connect, here, run, until
 
 # tcp_info: options, both window scales, and the peer's window as it was last told.
 INFO = """
@@ -196,6 +196,13 @@ def test_settings_are_named_or_fixed(echo):
     assert attach_with(mode="  syn_flood: {mode: 'off'}\n", **bad) == ([], 0)
     assert attach_with("--fix-sysctl", **bad) == ([], 1)
     assert values() == good
+    # One that fails has changed nothing: not the attaching, and not a setting that comes later.
+    run("ip", "-n", bed.gateway, "link", "set", "dev", bed.interface, "xdp", "obj", PASS, "sec", "xdp.frags")
+    bed.sysctl("net.ipv4.tcp_syncookies", 1)
+    bed.sysctl("net.ipv4.tcp_sack", 0)
+    r = bed.sluice("attach", "-c", bed.config(text), "--fix-sysctl", check=False)
+    assert r.returncode == 1 and "has an XDP program of somebody else" in r.stderr
+    assert values() == good | {"tcp_syncookies": 1, "tcp_sack": 0}
 
 
 def test_apply_names_settings_too(bed):

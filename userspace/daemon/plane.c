@@ -183,7 +183,7 @@ static void sync_all(struct plane *p, const struct config *cfg, int held)
 	if (lock < 0)
 		return;
 	p->settings = edge_sysctl_digest();
-	if (edge_sysctl_check(&cfg->edge, false, warn, &err) < 0)
+	if (edge_sysctl_check(&cfg->edge, NULL, warn, &err) < 0)
 		log_warn("packet plane: %s", err.text);
 	if (see_all(p, cfg) < 0) {
 		log_warn("packet plane off: out of memory; serving without it");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/sysctl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,6 +18,8 @@
 #define MEASURE_MSEC 1000
 
 enum { SYNCOOKIES, TIMESTAMPS, SACK, WINDOW_SCALING, SETTINGS };
+
+static_assert((int)SETTINGS == EDGE_SETTINGS, "each can be put back");
 
 /* What the gate needs: the wanted value, and what is lost by each smaller one. */
 static const struct setting {
@@ -58,13 +61,13 @@ static int value_of(const struct setting *s)
 	return fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 ? -1 : atoi(text);
 }
 
-static int set(const struct setting *s, struct error *err)
+static int set(const struct setting *s, int value, struct error *err)
 {
 	_cleanup_close_ int fd = open_setting(s, O_WRONLY);
-	char digit = (char)('0' + s->wanted);
+	char digit = (char)('0' + value);
 
 	if (fd < 0 || write(fd, &digit, 1) != 1)
-		return error_sys(err, errno, "net.ipv4.%s=%d", s->name, s->wanted);
+		return error_sys(err, errno, "net.ipv4.%s=%d", s->name, value);
 	return 0;
 }
 
@@ -111,26 +114,28 @@ static int measure_wscale(void)
 	return info.tcpi_options & TCPI_OPT_WSCALE ? info.tcpi_rcv_wscale : -1;
 }
 
-int edge_sysctl_check(const struct conf_edge *conf, bool fix, void (*warn)(const char *text),
-		      struct error *err)
+int edge_sysctl_check(const struct conf_edge *conf, struct edge_sysctl_undo *fix,
+		      void (*warn)(const char *text), struct error *err)
 {
 	bool scaled = true;
 
 	for (int i = 0; i < SETTINGS && conf->syn_flood.mode != CONF_SYN_OFF; i++) {
 		const struct setting *s = &settings[i];
-		int value = value_of(s), rc = 0;
+		int value = value_of(s), rc;
 		char text[320];
 
 		if (value < 0)
 			return error_sys(err, errno ? errno : EIO, "net.ipv4.%s", s->name);
 		if (value >= s->wanted)
 			continue;
-		if (fix)
-			rc = set(s, err);
-		if (rc < 0)
-			return rc;
-		if (fix)
+		if (fix) {
+			rc = set(s, s->wanted, err);
+			if (rc < 0)
+				return rc;
+			fix->changed[i] = true;
+			fix->value[i] = value;
 			continue;
+		}
 		scaled = scaled && i == SYNCOOKIES;
 		snprintf(text, sizeof(text),
 			 "syn_flood: net.ipv4.%s is %d, %s (sluice attach --fix-sysctl sets it)",
@@ -141,6 +146,13 @@ int edge_sysctl_check(const struct conf_edge *conf, bool fix, void (*warn)(const
 		warn("syn_flood: the kernel's window scale can't be measured, so connections that "
 		     "begin with a cookie have none: is the loopback interface up?");
 	return 0;
+}
+
+void edge_sysctl_undo(const struct edge_sysctl_undo *undo)
+{
+	for (int i = 0; i < SETTINGS; i++)
+		if (undo->changed[i])
+			set(&settings[i], undo->value[i], NULL);
 }
 
 void edge_sysctl_cookies(struct policy *policy)
