@@ -274,8 +274,8 @@ struct policy {
 	__u32 exact_clock;   /* 1: a bucket is so shallow that the coarse clock won't do */
 	__u8 cookie_options; /* of enum cookie_option */
 	__u8 cookie_wscale;  /* the one that the kernel's own sockets use here, 0 to 14 */
-	__u8 unused[2];
-	__u64 ipv6_ignored; /* bits of a /64, in host order, that tell no sources apart */
+	__u16 ipv4_ignored;  /* of an address the last so many bits tell no sources apart */
+	__u64 ipv6_ignored;  /* bits of a /64, in host order, that tell no sources apart */
 	struct limit
 		port[LIMIT_CLASSES]; /* a protected port's, of all unverified sources together */
 	struct tier tier[TIERS];

@@ -43,7 +43,10 @@ static __always_inline bool bucket_charge(__u64 *full_at, __u64 now, __u64 inter
 /* The packet's source, as buckets know it under these rules. */
 static __always_inline __u64 source_of(const struct packet *p, const struct policy *rules)
 {
-	return p->family == 6 ? p->source & ~rules->ipv6_ignored : p->source;
+	__u64 ignored = p->family == 6 ? rules->ipv6_ignored
+				       : (1ULL << (rules->ipv4_ignored & 31)) - 1;
+
+	return p->source & ~ignored;
 }
 
 /* Of a source and a limit; no two have the same. Its bits are as good as random. */

@@ -136,6 +136,7 @@ void limits_json(const struct edge *e, const struct policy *policy, json_t *into
 	edge_tallies(e, tallies, NULL);
 	edge_verified_count(e, &verified, NULL);
 	json_object_set_new(into, "shadow", json_boolean(policy->mode == GUARD_SHADOW));
+	json_object_set_new(into, "ipv4_prefix", json_integer(32 - policy->ipv4_ignored));
 	json_object_set_new(
 		into, "ipv6_prefix",
 		json_integer(64 - __builtin_popcountll((unsigned long long)policy->ipv6_ignored)));

@@ -285,6 +285,33 @@ static void test_ipv6_prefix(void **state)
 	expect(&f, REASON_PASSED);
 }
 
+static void test_ipv4_prefix(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){PACKETS(SEC, 1), .ipv4_ignored = 8}); /* a /24 */
+	tcp4(&f, "198.51.100.1", F_SYN);
+	expect(&f, REASON_PASSED);
+	tcp4(&f, "198.51.100.255", F_SYN);
+	expect(&f, REASON_LIMITED);
+	tcp4(&f, "198.51.101.1", F_SYN);
+	expect(&f, REASON_PASSED);
+	/* Of IPv6 nothing is ignored. */
+	tcp6(&f, "2001:db8:1:2::7", F_SYN);
+	expect(&f, REASON_PASSED);
+	tcp6(&f, "2001:db8:1:3::7", F_SYN);
+	expect(&f, REASON_PASSED);
+	policy_set((struct policy){PACKETS(SEC, 1), .ipv4_ignored = 24}); /* a /8 */
+	tcp4(&f, "203.0.113.1", F_SYN);
+	expect(&f, REASON_PASSED);
+	tcp4(&f, "203.255.255.255", F_SYN);
+	expect(&f, REASON_LIMITED);
+	tcp4(&f, "204.0.0.1", F_SYN);
+	expect(&f, REASON_PASSED);
+}
+
 /* Counted as ever, as it came, and let through. */
 static void expect_shadow(const struct frame *f, enum reason reason)
 {
@@ -337,6 +364,7 @@ int main(void)
 		GUARD_TEST(test_port_sum),
 		GUARD_TEST(test_tiers),
 		GUARD_TEST(test_tiers_change_at_once),
+		GUARD_TEST(test_ipv4_prefix),
 		GUARD_TEST(test_ipv6_prefix),
 		GUARD_TEST(test_shadow),
 	};

@@ -79,6 +79,29 @@ static void test_peers_become_known(void **state)
 	}
 }
 
+/* A network that is one source has one place. */
+static void test_network_becomes_known(void **state)
+{
+	struct peer p = connection(AF_INET);
+	struct frame f;
+
+	(void)state;
+	policy_set((struct policy){PACKETS(HOUR, 4), .ipv4_ignored = 8});
+	peer_frame(&f, &p, F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	crowd(guard->bss->test_now + 4 * HOUR);
+	segment(&f, "127.0.1.2", p.sport, p.port, F_SYN, 1, 1);
+	expect(&f, REASON_LIMITED);
+	segment(&f, "127.0.0.2", p.sport, p.port, F_SYN, 1, 1);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	policy_set((struct policy){0});
+	peer_close(&p);
+}
+
 static void test_strangers_do_not(void **state)
 {
 	struct peer p = connection(AF_INET);
@@ -520,6 +543,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		GUARD_TEST(test_peers_become_known),
+		GUARD_TEST(test_network_becomes_known),
 		GUARD_TEST(test_strangers_do_not),
 		GUARD_TEST(test_crowd_does_not_starve_connections),
 		GUARD_TEST(test_port_sum_is_of_strangers),

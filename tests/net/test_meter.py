@@ -139,11 +139,11 @@ def test_tiers(bed):
 
 
 def test_status_shows_limits(bed):
-    bed.attach("  rate_limit: {rate: 1000/s, burst: 50, ipv6_prefix: 56}\n"
+    bed.attach("  rate_limit: {rate: 1000/s, burst: 50, ipv4_prefix: 24, ipv6_prefix: 56}\n"
                "  limits: {source: {bytes: 10MiB/s}, port: {syns: 20k/s}}\n"
                "  tiers: [{name: partners, sources: [192.0.2.0/24, '2001:db8::/32'], limits: {packets: 0/s}}]\n")
     got = status(bed)
-    assert (got["rate"], got["burst"], got["ipv6_prefix"], got["shadow"]) == (1000, 50, 56, False)
+    assert (got["rate"], got["burst"], got["ipv4_prefix"], got["ipv6_prefix"], got["shadow"]) == (1000, 50, 24, 56, False)
     assert got["limits"]["source"]["bytes"]["rate"] == pytest.approx(10 << 20, rel=0.001)
     assert got["limits"]["source"]["bytes"]["burst"] == 20 << 20
     assert got["limits"]["port"] == {"syns": {"rate": 20000, "burst": 40000}}

@@ -44,6 +44,17 @@ def test_why_of_lists(bed, net, client, gateway):
     assert allowed["allow"]["prefix"] == client and allowed["deny"]["prefix"] == net
 
 
+def test_why_of_a_network_that_is_one_source(bed):
+    bed.attach("  ports: [9]\n  rate_limit: {rate: 1/s, burst: 1000, ipv4_prefix: 24}\n")
+    bed.inside(bed.client, "hping3", "-q", "-2", "-i", "u500", "-c", "300", "-p", "9", "10.7.0.1", check=False)
+
+    def left(address):
+        return why(bed, address)["limits"]["source"]["packets"]["left"]
+
+    assert left("10.7.0.99") < 900
+    assert left("10.7.1.2") == 1000
+
+
 def test_why_of_feeds(bed):
     (bed.path / "bad.netset").write_text("# a feed\n192.0.2.0/24\n2001:db8:bad::/48\n")
     bed.attach(f"  deny: [{{file: {bed.path}/bad.netset, name: bad-ones}}]\n")

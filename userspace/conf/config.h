@@ -144,6 +144,7 @@ struct conf_edge {
 	} limits;
 	struct {
 		struct conf_limit packets; /* of each source; the loader puts it into limits */
+		uint64_t ipv4_prefix;	   /* 8..32: what one IPv4 source is; 32 */
 		uint64_t ipv6_prefix;	   /* 32..64: what one IPv6 source is; 64 */
 	} rate_limit;
 	struct conf_tier *tiers;

@@ -121,6 +121,8 @@ static const struct conf_option rate_limit_options[] = {
 		 "limits.source.packets.rate."},
 	{"burst", CONF_UINT, IN_RATE_LIMIT(packets.burst), .max = MAX_BURST,
 	 .help = "Packets that a source may send at once; default: twice the rate."},
+	{"ipv4_prefix", CONF_UINT, IN_RATE_LIMIT(ipv4_prefix), .fallback = "32", .min = 8,
+	 .max = 32, .help = "An IPv4 source is all addresses with this many bits in common."},
 	{"ipv6_prefix", CONF_UINT, IN_RATE_LIMIT(ipv6_prefix), .fallback = "64", .min = 32,
 	 .max = 64, .help = "An IPv6 source is all addresses with this many bits in common."},
 	{0},

@@ -60,6 +60,9 @@ static bool same_members(struct layout old, struct layout now, bool may_grow, in
 		const char *name = name_of(old.btf, m->name_off);
 		const struct btf_member *n = find(now.btf, to, name, m->offset);
 
+		/* It was zeros. */
+		if (may_grow && strncmp(name, "unused", strlen("unused")) == 0)
+			continue;
 		if (n && n->offset == m->offset &&
 		    same((struct layout){old.btf, m->type}, (struct layout){now.btf, n->type},
 			 false, depth + 1, where))

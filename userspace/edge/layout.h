@@ -17,8 +17,9 @@ struct layout {
 
 /*
  * Every member of old is in now, by its name, at its place, of the same kind and size, down to the last struct; enumerators
- * have their numbers. may_grow: now may have more members, behind the last or in holes. When not, ret_where is the path of
- * the first member that differs, "counters.passed.bytes", or the type's name.
+ * have their numbers. may_grow: now may have more members, behind the last, in holes, or in place of
+ * what was "unused", which was zeros. When not, ret_where is the path of the first member that differs, "counters.passed.bytes",
+ * or the type's name.
  */
 bool layout_same(struct layout old, struct layout now, bool may_grow, char ret_where[LAYOUT_WHERE]);
 

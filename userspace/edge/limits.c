@@ -63,6 +63,7 @@ void edge_limits_fill(struct policy *policy, const struct conf_edge *conf)
 {
 	const struct conf_limits *everybody = &conf->limits.source;
 
+	policy->ipv4_ignored = (uint16_t)(32 - conf->rate_limit.ipv4_prefix);
 	policy->ipv6_ignored = (1ULL << (64 - conf->rate_limit.ipv6_prefix)) - 1;
 	policy->tiers = (uint32_t)conf->n_tiers;
 	for (unsigned int i = 0; i < LIMIT_CLASSES; i++) {

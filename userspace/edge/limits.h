@@ -5,7 +5,7 @@
 
 #include "edge/batch.h"
 
-/* metered, exact_clock, ipv6_ignored, port, tiers and tier of the policy. */
+/* metered, exact_clock, ipv4_ignored, ipv6_ignored, port, tiers and tier of the policy. */
 void edge_limits_fill(struct policy *policy, const struct conf_edge *conf);
 
 /* Make the sources of the tiers those of the file. -ENOSPC: there are too many. */

@@ -56,6 +56,7 @@ int edge_reuse_maps(struct bpf_object *obj, const char *name, bool sized, struct
 		_cleanup_close_ int fd = -1;
 		_cleanup_close_ int same = -1;
 		struct bpf_map_info info;
+		char where[LAYOUT_WHERE];
 		int rc;
 
 		if (bpf_map__is_internal(map))
@@ -68,7 +69,8 @@ int edge_reuse_maps(struct bpf_object *obj, const char *name, bool sized, struct
 			bpf_map__set_max_entries(map, info.max_entries);
 		if (fd >= 0 && map_info(fd, &info) == 0 && only_grew(&info, obj, map) &&
 		    (info.value_size != bpf_map__value_size(map) ||
-		     info.max_entries != bpf_map__max_entries(map)))
+		     info.max_entries != bpf_map__max_entries(map) ||
+		     !edge_same_types(&info, obj, map, false, where)))
 			continue;
 		same = edge_get_map(name, obj, map, err);
 		if (same < 0)

@@ -250,13 +250,14 @@ static void test_limits(void **state)
 
 	(void)state;
 	good(MINIMAL
-	     "edge:\n  mode: shadow\n  rate_limit: {ipv6_prefix: 56}\n"
+	     "edge:\n  mode: shadow\n  rate_limit: {ipv4_prefix: 24, ipv6_prefix: 56}\n"
 	     "  limits:\n    source: {packets: 100/s, bytes: {rate: 10MiB/s, burst: 1MiB}, udp: "
 	     "{rate: 5/s}}\n    port: {syns: {rate: 1k/s, burst: 7}, bytes: 64KiB/s}\n"
 	     "  tiers:\n    - {name: a, sources: [192.0.2.0/24], limits: {packets: 0/s}}\n"
 	     "    - {name: b, sources: [192.0.2.0/25]}\n");
 	e = &cfg->edge;
 	assert_int_equal(e->mode, CONF_GUARD_SHADOW);
+	assert_int_equal(e->rate_limit.ipv4_prefix, 24);
 	assert_int_equal(e->rate_limit.ipv6_prefix, 56);
 	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_PACKETS)->rate, 100);
 	assert_int_equal(limit_of(&e->limits.source, CONF_LIMIT_PACKETS)->burst, 200);
@@ -283,6 +284,8 @@ static void test_limits_that_are_wrong(void **state)
 	    "or 10MiB/s\n"
 	    "dir/f:4:45: edge.limits.source.syns: '1MiB/s' is not a rate such as 100/s or "
 	    "10k/s\n");
+	bad(MINIMAL "edge: {rate_limit: {ipv4_prefix: 7}}\n",
+	    "dir/f:4:34: edge.rate_limit.ipv4_prefix: 7 is out of range (8 to 32)\n");
 	bad(MINIMAL "edge: {limits: {port: {bytes: 100/s}}, rate_limit: {ipv6_prefix: 65}}\n",
 	    "dir/f:4:66: edge.rate_limit.ipv6_prefix: 65 is out of range (32 to 64)\n"
 	    "dir/f:4:31: edge.limits.port.bytes: less than 1KiB/s can't be told from nothing\n");
@@ -338,6 +341,7 @@ static void test_edge(void **state)
 	    "dir/f:4:38: edge.interfaces[0].share: '2' is neither true nor false\n");
 	good(MINIMAL "edge: {rate_limit: {rate: 5/s}, deny: [10.0.0.0/8, 2001:db8::1]}\n");
 	assert_int_equal(cfg->edge.limits.source.of[CONF_LIMIT_PACKETS].burst, 10);
+	assert_int_equal(cfg->edge.rate_limit.ipv4_prefix, 32);
 	assert_int_equal(cfg->edge.rate_limit.ipv6_prefix, 64);
 	assert_int_equal(cfg->edge.mode, CONF_GUARD_ENFORCE);
 	assert_int_equal(cfg->edge.deny.n, 2);

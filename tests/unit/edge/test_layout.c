@@ -19,6 +19,7 @@ struct version {
 	bool is_signed;	 /* until */
 	bool is_more;	 /* a member behind the others */
 	bool is_typedef; /* a name in between */
+	bool is_unused;	 /* until */
 };
 
 static const struct version plain = {.first = "a", .second = "b", .n = 2};
@@ -40,7 +41,7 @@ static int make(const struct version *v, struct btf **ret)
 	*ret = btf;
 	pair = btf__add_struct(btf, "entry", 8 + 8 * v->n + (v->is_more ? 4 : 0));
 	btf__add_field(btf, "origin", origin, 0, 0);
-	btf__add_field(btf, "until", v->is_signed ? s32 : u32, 32, 0);
+	btf__add_field(btf, v->is_unused ? "unused" : "until", v->is_signed ? s32 : u32, 32, 0);
 	btf__add_field(btf, "pairs", pairs, 64, 0);
 	if (v->is_more)
 		btf__add_field(btf, "more", u32, 64 + 64 * v->n, 0);
@@ -78,12 +79,12 @@ static void differences_are_named(void **state)
 		struct version v;
 		const char *where;
 	} rows[] = {
-		{{"b", "a", 2, 0, 0, 0, 0}, "entry.pairs.a"},
-		{{"a", "c", 2, 0, 0, 0, 0}, "entry.pairs.b"},
-		{{"a", "b", 3, 0, 0, 0, 0}, "entry.pairs"},
-		{{"a", "b", 2, 1, 0, 0, 0}, "entry.origin"},
-		{{"a", "b", 2, 0, 1, 0, 0}, "entry.until"},
-		{{"a", "b", 2, 0, 0, 1, 0}, "entry"},
+		{{"b", "a", 2, 0, 0, 0, 0, 0}, "entry.pairs.a"},
+		{{"a", "c", 2, 0, 0, 0, 0, 0}, "entry.pairs.b"},
+		{{"a", "b", 3, 0, 0, 0, 0, 0}, "entry.pairs"},
+		{{"a", "b", 2, 1, 0, 0, 0, 0}, "entry.origin"},
+		{{"a", "b", 2, 0, 1, 0, 0, 0}, "entry.until"},
+		{{"a", "b", 2, 0, 0, 1, 0, 0}, "entry"},
 	};
 	char where[LAYOUT_WHERE];
 
@@ -124,6 +125,21 @@ static void growth_is_one_way(void **state)
 	assert_string_equal(where, "entry.pairs.a");
 }
 
+/* What was unused can be used by another version, once it is copied. */
+static void growth_into_unused_bytes(void **state)
+{
+	struct version unused = plain;
+	char where[LAYOUT_WHERE];
+
+	(void)state;
+	unused.is_unused = true;
+	assert_true(same(&unused, &plain, true, where));
+	assert_false(same(&unused, &plain, false, where));
+	assert_string_equal(where, "entry.unused");
+	assert_false(same(&plain, &unused, true, where));
+	assert_string_equal(where, "entry.until");
+}
+
 static void no_type_is_no_layout(void **state)
 {
 	struct btf *btf = btf__new_empty();
@@ -142,6 +158,7 @@ int main(void)
 		cmocka_unit_test(differences_are_named),
 		cmocka_unit_test(empty_arrays_have_a_type),
 		cmocka_unit_test(growth_is_one_way),
+		cmocka_unit_test(growth_into_unused_bytes),
 		cmocka_unit_test(no_type_is_no_layout),
 	};
 

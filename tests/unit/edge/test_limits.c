@@ -20,12 +20,13 @@ static struct policy fill(const struct conf_edge *conf)
 
 static void test_none(void **state)
 {
-	struct conf_edge conf = {.rate_limit.ipv6_prefix = 64};
+	struct conf_edge conf = {.rate_limit = {.ipv4_prefix = 32, .ipv6_prefix = 64}};
 	struct policy p = fill(&conf);
 
 	(void)state;
 	assert_int_equal(p.metered, 0);
 	assert_int_equal(p.tiers, 0);
+	assert_int_equal(p.ipv4_ignored, 0);
 	assert_int_equal(p.ipv6_ignored, 0);
 	assert_int_equal(edge_limit_rate(LIMIT_PACKETS, &p.port[LIMIT_PACKETS]), 0);
 }
@@ -34,7 +35,7 @@ static void test_rates_there_and_back(void **state)
 {
 	static const uint64_t rates[] = {1, 3, 999, 2000, 1000000, 20000000};
 	static const uint64_t bytes[] = {1024, 1025, 1500000, 10 << 20, 1 << 30};
-	struct conf_edge conf = {.rate_limit.ipv6_prefix = 64};
+	struct conf_edge conf = {.rate_limit = {.ipv4_prefix = 32, .ipv6_prefix = 64}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
@@ -68,11 +69,13 @@ static void test_rates_there_and_back(void **state)
 static void test_clock(void **state)
 {
 	struct conf_tier tier = {.name = SLICE("quick")};
-	struct conf_edge conf = {.rate_limit.ipv6_prefix = 48, .tiers = &tier, .n_tiers = 1};
+	struct conf_edge conf = {
+		.rate_limit = {.ipv4_prefix = 20, .ipv6_prefix = 48}, .tiers = &tier, .n_tiers = 1};
 
 	(void)state;
 	conf.limits.source.of[CONF_LIMIT_PACKETS] = (struct conf_limit){true, 1000, 20};
 	assert_int_equal(fill(&conf).exact_clock, 0);
+	assert_int_equal(fill(&conf).ipv4_ignored, 12);
 	assert_int_equal(fill(&conf).ipv6_ignored, 0xffff);
 	tier.limits.of[CONF_LIMIT_SYNS] = (struct conf_limit){true, 1000, 19};
 	assert_int_equal(fill(&conf).exact_clock, 1);
@@ -81,7 +84,8 @@ static void test_clock(void **state)
 static void test_tier_says_the_rest_as_everybody(void **state)
 {
 	struct conf_tier tier = {.name = SLICE("partners")};
-	struct conf_edge conf = {.rate_limit.ipv6_prefix = 64, .tiers = &tier, .n_tiers = 1};
+	struct conf_edge conf = {
+		.rate_limit = {.ipv4_prefix = 32, .ipv6_prefix = 64}, .tiers = &tier, .n_tiers = 1};
 	struct policy p;
 
 	(void)state;
