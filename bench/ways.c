@@ -41,9 +41,13 @@ static uint32_t clients[CLIENTS]; /* addresses, in network order */
 	{                                                                                          \
 		3600000000000, 1                                                                   \
 	}
+#define CARD                                                                                       \
+	{                                                                                          \
+		.macs = 1, .mac = { {.addr = {2, 0, 0, 0, 0, 1}} } /* frame_ethernet's */          \
+	}
 #define GATE                                                                                       \
 	{                                                                                          \
-		.syn_mode = SYN_ALWAYS, PACKETS(500000, 4000)                                      \
+		.syn_mode = SYN_ALWAYS, .local = CARD, PACKETS(500000, 4000)                       \
 	}
 
 #define LISTS (FILTER_BIT(FILTER_LPM) | FILTER_BIT(FILTER_XDP_FILTER))
@@ -81,7 +85,7 @@ const struct way ways[] = {
 	 WAY_PLAIN,
 	 REASON_COOKIE_SENT,
 	 BARE,
-	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
+	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7, .local = CARD}},
 	{"SYN without a cookie",
 	 SOURCE_CLEAN,
 	 4,
@@ -90,7 +94,7 @@ const struct way ways[] = {
 	 WAY_PLAIN,
 	 REASON_SYN_EXCESS,
 	 0,
-	 {.syn_mode = SYN_ALWAYS, .cookies = NO_COOKIES}},
+	 {.syn_mode = SYN_ALWAYS, .cookies = NO_COOKIES, .local = CARD}},
 	{"SYN cookie, IPv6",
 	 SOURCE_CLEAN,
 	 6,
@@ -99,7 +103,7 @@ const struct way ways[] = {
 	 WAY_PLAIN,
 	 REASON_COOKIE_SENT,
 	 BARE,
-	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7}},
+	 {.syn_mode = SYN_ALWAYS, .cookie_options = 7, .cookie_wscale = 7, .local = CARD}},
 	{"banned by address, IPv4", SOURCE_ADDRESS, 4, F_ACK, WAY_OPEN, WAY_BESIDES, REASON_BANNED,
 	 0, ROOMY},
 	{"banned by address, IPv6", SOURCE_ADDRESS, 6, F_ACK, WAY_OPEN, WAY_BESIDES, REASON_BANNED,

@@ -253,6 +253,26 @@ struct tier {
 	struct limit limit[LIMIT_CLASSES];
 };
 
+/* An Ethernet address as it lies in a frame, and two zeros. */
+struct mac {
+	__u8 addr[6];
+	__u8 unused[2];
+} __attribute__((aligned(8)));
+
+/*
+ * What the SYN gate takes for this host's, by what was there at the last attach, apply or reload: a listener of any address is
+ * found for every destination.
+ */
+#define LOCAL_MACS 16
+
+struct local {
+	__u32 macs;   /* frames to others are not the gate's; 0: not known, it looks at all */
+	__u32 route4; /* IPv4 is forwarded here: the routes are asked, as of a packet that came in by this interface; 0: it is not */
+	__u32 route6; /* the same of IPv6 */
+	__u32 unused;
+	struct mac mac[LOCAL_MACS]; /* the interface's own is the first */
+};
+
 enum guard_mode {
 	GUARD_ENFORCE,
 	GUARD_SHADOW, /* all is counted as it would be, everything passes, no cookies are sent */
@@ -284,6 +304,7 @@ struct policy {
 	__u32 ban_factor; /* a repeated offence is banned for so many times longer */
 	__u32 ban_max_ttl; /* seconds, at most; as long is an offence remembered after its ban has ended */
 	struct limit cookies; /* of each CPU, each of enum cookie_budget; interval 0: no limit */
+	struct local local;   /* next to what each SYN reads */
 };
 
 /*

@@ -10,6 +10,7 @@
 #ifndef BPF_SYN_BPF_H
 #define BPF_SYN_BPF_H
 
+#include "bpf/bogus.bpf.h"
 #include "bpf/bucket.bpf.h"
 #include "bpf/cookies.bpf.h"
 #include "bpf/parse.bpf.h"
@@ -18,6 +19,8 @@
 #include "bpf/synreply.bpf.h"
 
 #define TCP_LISTENING 10 /* BPF_TCP_LISTEN */
+#define FAMILY_IP4    2	 /* AF_INET, AF_INET6: no header of the kernel's has them for both sides */
+#define FAMILY_IP6    10
 #define USUAL_LEN     40 /* of a SYN's header: Linux and its like */
 #define SYN_RENEW_NSEC                                                                             \
 	500000000ULL /* how long SYNs are not counted after the threshold was exceeded */
@@ -62,6 +65,75 @@ static __always_inline void *frame_at(const struct xdp_md *ctx, __u32 offset, __
 	return at + n > (void *)(long)ctx->data_end ? 0 : at;
 }
 
+/* Of addresses of others that stand on the interface: few frames are for them. */
+__noinline int syn_other_mac(const struct policy *policy, __u64 mac)
+{
+	if (!policy)
+		return 0;
+	for (__u32 i = 1; i < LOCAL_MACS && i < policy->local.macs; i++)
+		if (*(const __u64 *)&policy->local.mac[i] == mac)
+			return 1;
+	return 0;
+}
+
+/* Not one that is bridged, or for a machine or container behind this one. */
+static __always_inline bool is_frame_for_host(const struct xdp_md *ctx, const struct policy *policy)
+{
+	const __u64 *frame = frame_at(ctx, 0, ETH_HLEN);
+	__u64 mac;
+
+	if (!frame || !policy->local.macs)
+		return frame != 0;
+	mac = *frame & bpf_cpu_to_be64(0xffffffffffff0000ULL);
+	return mac == *(const __u64 *)&policy->local.mac[0] || syn_other_mac(policy, mac);
+}
+
+static __always_inline bool routed_here(struct xdp_md *ctx, const struct segment *at, __u32 ifindex,
+					const __u32 ip_len)
+{
+	struct bpf_fib_lookup fib = {.l4_protocol = IPPROTO_TCP, .ifindex = ifindex};
+	const void *ip = frame_at(ctx, at->ip & 31, ip_len);
+	long way;
+
+	if (!ip)
+		return false;
+	if (ip_len == sizeof(struct iphdr)) {
+		const struct iphdr *ip4 = ip;
+
+		fib.family = FAMILY_IP4;
+		fib.ipv4_src = ip4->saddr;
+		fib.ipv4_dst = ip4->daddr;
+	} else {
+		const struct ipv6hdr *ip6 = ip;
+
+		fib.family = FAMILY_IP6;
+		__builtin_memcpy(fib.ipv6_src, ip6->saddr.s6_addr32, 16);
+		__builtin_memcpy(fib.ipv6_dst, ip6->daddr.s6_addr32, 16);
+	}
+	way = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	return way == BPF_FIB_LKUP_RET_NOT_FWDED || way == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+__noinline int syn_routed_here(struct xdp_md *ctx, const struct segment *at, __u32 ifindex)
+{
+	if (!at)
+		return 0;
+	return at->family == 4 ? routed_here(ctx, at, ifindex, sizeof(struct iphdr))
+			       : routed_here(ctx, at, ifindex, sizeof(struct ipv6hdr));
+}
+
+/*
+ * Whether a packet's destination is this host's, where others' packets are forwarded: those are not the gate's, though a listener of
+ * any address seems to be for them. What the routes send nowhere counts as this host's.
+ */
+static __always_inline bool is_here(struct xdp_md *ctx, const struct segment *at,
+				    const struct policy *policy)
+{
+	__u32 ifindex = at->family == 4 ? policy->local.route4 : policy->local.route6;
+
+	return !ifindex || syn_routed_here(ctx, at, ifindex);
+}
+
 /* Addresses and ports, which lie side by side in either header. */
 static __always_inline void syn_tuple(const void *ip, const __u32 ip_len, const __u32 *ports,
 				      struct bpf_sock_tuple *tuple)
@@ -91,13 +163,32 @@ static __always_inline struct bpf_sock *syn_socket(struct xdp_md *ctx, const __u
 }
 
 /*
+ * Loopback's from elsewhere, multicast and broadcast: a listener of any address is found for them, too, and the kernel takes none off
+ * the wire. So are IPv4 in IPv6's clothes.
+ */
+static __always_inline bool may_be_local(const struct xdp_md *ctx,
+					 const struct bpf_sock_tuple *tuple, const __u32 ip_len)
+{
+	const __u8 *to = (const void *)tuple->ipv6.daddr;
+	__u8 first;
+
+	if (ip_len == sizeof(struct ipv6hdr))
+		return tuple->ipv6.daddr[0] || tuple->ipv6.daddr[1] ? *to != 0xff
+								    : on_loopback(ctx);
+	first = *(const __u8 *)&tuple->ipv4.daddr;
+	if ((__u8)(first - 1) < 223 && first != 127)
+		return true;
+	return first == 127 ? on_loopback(ctx) : first >= 240 && ~tuple->ipv4.daddr;
+}
+
+/*
  * A listener's, or NULL. Established and closing connections, and those that the kernel is already opening,
  * are not the gate's.
  */
 static __always_inline struct bpf_sock *syn_listener(struct xdp_md *ctx, const __u32 ip_len,
 						     struct bpf_sock_tuple *tuple)
 {
-	struct bpf_sock *sk = syn_socket(ctx, ip_len, tuple);
+	struct bpf_sock *sk = may_be_local(ctx, tuple, ip_len) ? syn_socket(ctx, ip_len, tuple) : 0;
 
 	if (!sk)
 		return 0;
@@ -166,6 +257,15 @@ __noinline int syn_check(struct xdp_md *ctx, const struct segment *at)
 		return REASON_PASSED;
 	return at->family == 4 ? check_ack(ctx, at, sizeof(struct iphdr))
 			       : check_ack(ctx, at, sizeof(struct ipv6hdr));
+}
+
+/* The routes are asked last: most segments meet a connection's socket, not a listener. */
+static __always_inline enum reason check_here(struct xdp_md *ctx, const struct segment *at,
+					      const struct policy *policy)
+{
+	enum reason reason = syn_check(ctx, at);
+
+	return reason == REASON_PASSED || is_here(ctx, at, policy) ? reason : REASON_PASSED;
 }
 
 /*
@@ -340,11 +440,13 @@ static __always_inline enum reason syn_gate(struct xdp_md *ctx, const struct pac
 		tally(TALLY_SYNS_SEEN);
 	else if ((p->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return REASON_PASSED;
-	if (!syn_active(policy, is_syn, now))
+	if (!syn_active(policy, is_syn, now) || !is_frame_for_host(ctx, policy))
 		return REASON_PASSED;
 	/* In shadow mode no handshake has begun with a cookie. */
 	if (!is_syn)
-		return policy->mode == GUARD_SHADOW ? REASON_PASSED : syn_check(ctx, &at);
+		return policy->mode == GUARD_SHADOW ? REASON_PASSED : check_here(ctx, &at, policy);
+	if (!is_here(ctx, &at, policy))
+		return REASON_PASSED;
 	if (syn_budgeted(policy) &&
 	    !cookies_allow(policy, bucket_key(source_of(p, policy), LIMIT_PACKETS),
 			   (__u32)p->source_port << 16 | p->port, now))

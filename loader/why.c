@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,27 +71,40 @@ static bool parse_end(const char *text, struct conf_cidr *ret, uint16_t *ret_por
 	return true;
 }
 
-/* The interface's own address of the family; one of documentation's when it has none. */
+/* How well an address does for the destination: the interface's own does best, and one of the host's where it has none, as in a bridge. */
+static int rank(const struct ifaddrs *a, const char *interface, bool link_local)
+{
+	if (strcmp(a->ifa_name, interface) == 0)
+		return link_local ? 2 : 3;
+	return link_local || a->ifa_flags & IFF_LOOPBACK ? 0 : 1;
+}
+
+/* An address of this host's of the family; one of documentation's when it has none. */
 static void own_address(const struct edge *e, struct conf_cidr *ret)
 {
 	const char *fallback = ret->family == AF_INET ? "192.0.2.1" : "2001:db8::1";
 	struct ifaddrs *all = NULL;
+	int best = 0;
 
 	inet_pton(ret->family, fallback, ret->addr);
 	if (getifaddrs(&all) < 0)
 		return;
 	for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
-		if (strcmp(a->ifa_name, e->name) != 0 || !a->ifa_addr ||
-		    a->ifa_addr->sa_family != ret->family)
+		const void *addr;
+		size_t size = ret->family == AF_INET ? 4 : 16;
+		int here;
+
+		if (!a->ifa_addr || a->ifa_addr->sa_family != ret->family)
 			continue;
-		if (ret->family == AF_INET)
-			memcpy(ret->addr, &((struct sockaddr_in *)(void *)a->ifa_addr)->sin_addr,
-			       4);
-		else
-			memcpy(ret->addr, &((struct sockaddr_in6 *)(void *)a->ifa_addr)->sin6_addr,
-			       16);
-		if (ret->family == AF_INET || ret->addr[0] != 0xfe)
-			break; /* a link-local one only for want of a better */
+		addr = ret->family == AF_INET
+			       ? (const void *)&((struct sockaddr_in *)(void *)a->ifa_addr)
+					 ->sin_addr
+			       : &((struct sockaddr_in6 *)(void *)a->ifa_addr)->sin6_addr;
+		here = rank(a, e->name, size == 16 && *(const uint8_t *)addr == 0xfe);
+		if (here <= best)
+			continue;
+		memcpy(ret->addr, addr, size);
+		best = here;
 	}
 	freeifaddrs(all);
 }

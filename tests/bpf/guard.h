@@ -41,7 +41,8 @@
 
 static struct guard *guard;
 static int program;
-static uint32_t elsewhere; /* an interface that is not the loopback */
+static uint32_t elsewhere;	    /* an interface that is not the loopback */
+static uint32_t ingress = LOOPBACK; /* by which frames come in */
 
 static inline void counters_read(struct counter *out)
 {
@@ -81,8 +82,10 @@ static uint32_t sent_len;
 
 static inline int run_bytes(const void *bytes, size_t len, uint32_t repeat)
 {
+	struct xdp_md ctx = {.data_end = (uint32_t)len, .ingress_ifindex = ingress};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bytes, .data_size_in = (uint32_t)len,
-		    .data_out = sent, .data_size_out = sizeof(sent), .repeat = repeat);
+		    .data_out = sent, .data_size_out = sizeof(sent), .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = repeat);
 
 	assert_int_equal(bpf_prog_test_run_opts(program, &opts), 0);
 	sent_len = opts.data_size_out;

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "edge/edge.h"
 #include "edge/feeds.h"
+#include "edge/links.h"
 #include "edge/reason.h"
 #include "edge/sweep.h"
 #include "edge/sysctl.h"
@@ -103,6 +105,10 @@ static void sync_one(const struct config *cfg, size_t i, struct plane_interface 
 
 	p->index = if_nametoindex(p->name);
 	p->retry = 0;
+	p->local = (struct local){0};
+	/* Before the policy is made of it: what changes later is followed. */
+	if (p->index)
+		local_read(p->name, (int)p->index, &p->local, NULL);
 	if (sync_interface(p->name, &cfg->edge.interfaces[i], cfg, feeds, starting, &err) == 0) {
 		log_info("packet plane: %s follows %.*s", p->name, SLICE_FMT(cfg->path));
 	} else {
@@ -221,11 +227,30 @@ static void sweep(const char *name)
 		log_warn("packet plane: %s", err.text);
 }
 
-/* What answers with cookies offer must be what the kernel does when the ACK comes. */
+/* Whether another address is this host's than the policy says, or it has begun to route, by an interface that has stayed. */
+static bool local_changed(const struct plane *p)
+{
+	bool changed = false;
+	struct links all;
+
+	if (links_read(&all) < 0)
+		return false;
+	for (size_t i = 0; i < p->n; i++) {
+		struct local now;
+
+		if (local_find(&all, (int)p->seen[i].index, &now) &&
+		    memcmp(&now, &p->seen[i].local, sizeof(now)) != 0)
+			changed = true;
+	}
+	links_fini(&all);
+	return changed;
+}
+
+/* What answers with cookies offer must be what the kernel does when the ACK comes, and they must be this host's to give. */
 static void follow_settings(struct plane *p, const struct config *cfg)
 {
 	if (!p->seen || cfg->edge.syn_flood.mode == CONF_SYN_OFF ||
-	    p->settings == edge_sysctl_digest())
+	    (p->settings == edge_sysctl_digest() && !local_changed(p)))
 		return;
 	log_info("packet plane: the kernel's settings have changed");
 	plane_sync(p, cfg);

@@ -11,12 +11,14 @@
 #include "base/buf.h"
 #include "conf/config.h"
 #include "daemon/feed_watch.h"
+#include "edge/local.h"
 
 struct plane_interface {
 	char name[IF_NAMESIZE];
 	unsigned int index; /* 0: it is not there */
 	bool guarded;
 	unsigned int retry; /* in so many seconds what failed is tried again; 0: nothing has */
+	struct local local; /* what the SYN gate takes for this host's */
 };
 
 /* What was there when last looked at. */

@@ -2,127 +2,10 @@
 #include "edge/device.h"
 
 #include <errno.h>
-#include <linux/if_arp.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "base/cleanup.h"
-
-/* One interface of the dump. */
-struct link {
-	char name[IF_NAMESIZE];
-	char kind[16];
-	int index;
-	int below; /* IFLA_LINK, when it is of this namespace; 0: none */
-	int master;
-	bool ethernet;
-};
-
-struct links {
-	struct link *items;
-	size_t n;
-};
-
-static void read_kind(const struct rtattr *info, char ret[16])
-{
-	const struct rtattr *a = RTA_DATA(info);
-	int len = (int)RTA_PAYLOAD(info);
-
-	for (; RTA_OK(a, len); a = RTA_NEXT(a, len))
-		if (a->rta_type == IFLA_INFO_KIND)
-			snprintf(ret, 16, "%.*s", (int)RTA_PAYLOAD(a), (const char *)RTA_DATA(a));
-}
-
-static int read_int(const struct rtattr *a)
-{
-	int value = 0;
-
-	if (RTA_PAYLOAD(a) >= sizeof(value))
-		memcpy(&value, RTA_DATA(a), sizeof(value));
-	return value;
-}
-
-static struct link read_link(const struct nlmsghdr *h)
-{
-	const struct ifinfomsg *info = NLMSG_DATA(h);
-	const struct rtattr *a = IFLA_RTA(info);
-	int len = (int)IFLA_PAYLOAD(h);
-	struct link link = {.index = info->ifi_index};
-	bool elsewhere = false;
-
-	link.ethernet = info->ifi_type == ARPHRD_ETHER || info->ifi_type == ARPHRD_LOOPBACK;
-	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		if (a->rta_type == IFLA_IFNAME)
-			snprintf(link.name, sizeof(link.name), "%.*s", (int)RTA_PAYLOAD(a),
-				 (const char *)RTA_DATA(a));
-		else if (a->rta_type == IFLA_LINKINFO)
-			read_kind(a, link.kind);
-		else if (a->rta_type == IFLA_LINK)
-			link.below = read_int(a);
-		else if (a->rta_type == IFLA_MASTER)
-			link.master = read_int(a);
-		else if (a->rta_type == IFLA_LINK_NETNSID)
-			elsewhere = true;
-	}
-	/* That of veth is its other end, next to it and not below. */
-	if (elsewhere || strcmp(link.kind, "veth") == 0)
-		link.below = 0;
-	return link;
-}
-
-static int append(struct links *all, const struct nlmsghdr *h)
-{
-	void *grown = reallocarray(all->items, all->n + 1, sizeof(*all->items));
-
-	if (!grown)
-		return -ENOMEM;
-	all->items = grown;
-	all->items[all->n++] = read_link(h);
-	return 0;
-}
-
-static int receive(int fd, struct links *all)
-{
-	static const size_t room = 65536;
-	_cleanup_free_ char *buf = malloc(room);
-
-	if (!buf)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t n = recv(fd, buf, room, 0);
-		struct nlmsghdr *h = (struct nlmsghdr *)buf;
-
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		for (int len = (int)n; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-			if (h->nlmsg_type == RTM_NEWLINK && append(all, h) < 0)
-				return -ENOMEM;
-		}
-	}
-}
-
-static int dump(struct links *all)
-{
-	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct {
-		struct nlmsghdr h;
-		struct ifinfomsg info;
-	} ask = {
-		.h = {.nlmsg_len = sizeof(ask),
-		      .nlmsg_type = RTM_GETLINK,
-		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-	};
-
-	if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0)
-		return -errno;
-	return receive(fd, all);
-}
+#include "edge/links.h"
 
 static void fill(struct device *d, const struct links *all, const struct link *own)
 {
@@ -146,14 +29,14 @@ int device_read(const char *name, struct device *ret, struct error *err)
 {
 	struct device d = {.n_lower = 0};
 	struct links all = {0};
-	int rc = dump(&all);
+	int rc = links_read(&all);
 	size_t i;
 
 	for (i = 0; i < all.n && strcmp(all.items[i].name, name) != 0; i++)
 		;
 	if (rc == 0 && i < all.n)
 		fill(&d, &all, &all.items[i]);
-	free(all.items);
+	links_fini(&all);
 	if (rc < 0)
 		return error_sys(err, -rc, "%s: rtnetlink", name);
 	if (!*d.name)

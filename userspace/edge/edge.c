@@ -20,6 +20,7 @@
 #include "edge/feeds.h"
 #include "edge/limits.h"
 #include "edge/lists.h"
+#include "edge/local.h"
 #include "edge/never.h"
 #include "edge/pin.h"
 #include "edge/rules.h"
@@ -234,6 +235,40 @@ static struct policy policy_of(const struct conf_edge *conf)
 	return p;
 }
 
+/* The guarded interface's number; 0: it is in another network namespace, or has gone. */
+static unsigned int index_here(const struct edge *e)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct hook_state hook = {.ifindex = 0};
+
+	if (!hook_id(&e->hook)) /* it is being attached */
+		return if_nametoindex(e->name);
+	if (hook_read(&e->hook, &hook) < 0 || !hook.ifindex || hook_is_elsewhere(&e->hook))
+		return 0;
+	if (hook_is_shared(&e->hook))
+		return hook.ifindex;
+	return bpf_xdp_query((int)hook.ifindex, 0, &query) == 0 && query.prog_id == hook.program_id
+		       ? hook.ifindex
+		       : 0;
+}
+
+/* From another network namespace what is this host's can't be seen, and stays as it is. */
+static int fill_local(const struct edge *e, struct policy *policy, struct error *err)
+{
+	unsigned int index = index_here(e);
+	struct policy now;
+	int rc;
+
+	if (policy->syn_mode == SYN_OFF)
+		return 0;
+	if (index)
+		return local_read(e->name, (int)index, &policy->local, err);
+	rc = edge_policy(e, &now, err);
+	if (rc == 0)
+		policy->local = now.local;
+	return rc;
+}
+
 static int lift_bans(struct edge_batch *b, const struct conf_edge *conf,
 		     void (*warn)(const char *text), struct error *err)
 {
@@ -256,8 +291,10 @@ static int prepare(struct edge_batch *b, const struct config *cfg, void (*warn)(
 	struct policy policy = policy_of(conf);
 	uint32_t generation = e->shared->generation + 1;
 	uint32_t key = generation & 1;
-	int rc = edge_list_follow_file(b, EDGE_ALLOW, &conf->allow, err);
+	int rc = fill_local(e, &policy, err);
 
+	if (rc == 0)
+		rc = edge_list_follow_file(b, EDGE_ALLOW, &conf->allow, err);
 	if (rc == 0)
 		rc = edge_list_follow_file(b, EDGE_DENY, &conf->deny, err);
 	if (rc == 0)

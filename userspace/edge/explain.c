@@ -137,7 +137,8 @@ static int load(const struct edge *e, struct guard **ret, struct error *err)
 	return rc;
 }
 
-static void build(const struct edge_question *q, struct frame *f)
+/* To the interface, whose address the policy has, or the SYN gate would not look at it. */
+static void build(const struct edge_question *q, const struct local *local, struct frame *f)
 {
 	char source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
 	int family = q->source.family;
@@ -145,6 +146,8 @@ static void build(const struct edge_question *q, struct frame *f)
 	inet_ntop(family, q->source.addr, source, sizeof(source));
 	inet_ntop(family, q->destination.addr, destination, sizeof(destination));
 	frame_ethernet(f);
+	if (local->macs)
+		memcpy(f->bytes, local->mac[0].addr, sizeof(local->mac[0].addr));
 	if (family == AF_INET)
 		frame_ip4(f, source, destination, 0);
 	else
@@ -245,7 +248,7 @@ int edge_explain(const struct edge *e, const struct edge_question *q, struct edg
 		return error_sys(err, errno, "%s: program", e->name);
 	answer.same_program = memcmp(info.tag, status.program_tag, sizeof(info.tag)) == 0;
 	answer.policy = status.policy;
-	build(q, &f);
+	build(q, &answer.policy.local, &f);
 	rc = meet(g, e, &f, status.ifindex, err);
 	if (rc < 0)
 		return rc;
