@@ -18,10 +18,10 @@ enum completed completed_by(const char *arg)
 	return strchr(arg, '|') ? COMPLETE_WORDS : COMPLETE_NOTHING;
 }
 
-/* "a|b" as "a b". */
+/* "a|b ADDRESS" as "a b". */
 static void words(const char *arg, FILE *to)
 {
-	for (; *arg; arg++)
+	for (; *arg && *arg != ' '; arg++)
 		fputc(*arg == '|' ? ' ' : *arg, to);
 }
 
@@ -160,8 +160,13 @@ static const char bash_sluice[] =
 	"\tCOMPREPLY=()\n"
 	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	"\t\tword=${COMP_WORDS[i]}\n"
+	"\t\t[ -z \"$place\" ] && [ \"${word#-}\" != \"$word\" ] && return\n"
 	"\t\t_sluice_kind \"$word\"\n"
 	"\t\tif [ -n \"$kind\" ]; then\n"
+	"\t\t\t# --interface=lo comes in three words.\n"
+	"\t\t\tif [ \"${COMP_WORDS[i+1]}\" = = ] && ((++i == COMP_CWORD)); then\n"
+	"\t\t\t\tcur=''\n"
+	"\t\t\tfi\n"
 	"\t\t\t((++i < COMP_CWORD)) && continue\n"
 	"\t\t\t_sluice_by \"$kind\"\n"
 	"\t\t\treturn\n"
@@ -252,10 +257,10 @@ static void zsh_options(const struct cmdline *c, uint64_t set, FILE *to)
 		if (!(set & 1ULL << i))
 			continue;
 		if (o->letter && o->name)
-			fprintf(to, " \\\n\t\t\t'(-%c --%s)'{-%c,--%s}'[", o->letter, o->name,
-				o->letter, o->name);
+			fprintf(to, " \\\n\t\t\t'(-%c --%s)'{-%c,--%s%s}'[", o->letter, o->name,
+				o->letter, o->name, o->arg ? "=" : "");
 		else if (o->name)
-			fprintf(to, " \\\n\t\t\t'--%s[", o->name);
+			fprintf(to, " \\\n\t\t\t'--%s%s[", o->name, o->arg ? "=" : "");
 		else
 			fprintf(to, " \\\n\t\t\t'-%c[", o->letter);
 		zsh_text(o->help, to);
@@ -275,7 +280,8 @@ static void zsh_place(const char *command, const char *action, uint64_t set, con
 		action ? action : "");
 	zsh_options(&command_options, set, to);
 	if (args && *args) {
-		fputs(" \\\n\t\t\t'*", to);
+		/* Words are what comes first. */
+		fprintf(to, " \\\n\t\t\t'%c", completed_by(args) == COMPLETE_WORDS ? '1' : '*');
 		zsh_argument(args, to);
 		fputc('\'', to);
 	}
@@ -300,7 +306,9 @@ static void zsh_command(const struct command *c, FILE *to)
 	fprintf(to, "\t'%s')\n\t\tnames=(\n", c->name);
 	for (; a->name; a++)
 		zsh_described(a->name, a->help, to);
-	fputs("\t\t)\n\t\t_describe action names\n\t\t;;\n", to);
+	fputs("\t\t)\n\t\t_arguments -s", to);
+	zsh_options(&command_options, c->options, to);
+	fputs(" \\\n\t\t\t'1:action:{_describe action names}'\n\t\t;;\n", to);
 	for (a = c->actions; a->name; a++)
 		zsh_place(c->name, a->name, c->options | a->options, a->args, to);
 }
@@ -310,6 +318,18 @@ static void zsh_actions(FILE *to)
 	for (const struct command *c = commands; c->name; c++)
 		if (c->actions)
 			fprintf(to, " %s", c->name);
+}
+
+static void zsh_with_argument(FILE *to)
+{
+	for (size_t i = 0; i < command_options.n; i++) {
+		const struct cmdline_option *o = &command_options.options[i];
+
+		if (o->arg && o->letter)
+			fprintf(to, " -%c", o->letter);
+		if (o->arg && o->name)
+			fprintf(to, " --%s", o->name);
+	}
 }
 
 void completion_zsh(FILE *to)
@@ -322,10 +342,12 @@ void completion_zsh(FILE *to)
 	      "\tlocal -a names=(/sys/class/net/*(N:t))\n"
 	      "\t_describe interface names\n}\n\n"
 	      "_sluice() {\n"
-	      "\tlocal place\n"
+	      "\tlocal place i\n"
 	      "\tlocal -a names with_action=(",
 	      to);
 	zsh_actions(to);
+	fputs(") with_argument=(", to);
+	zsh_with_argument(to);
 	fputs(")\n"
 	      "\tif [[ $service == sluiced ]]; then\n"
 	      "\t\t_arguments -s",
@@ -339,9 +361,16 @@ void completion_zsh(FILE *to)
 	fputs("\t\t)\n\t\t_describe command names\n\t\treturn\n\tfi\n"
 	      "\tplace=$words[2]\n"
 	      "\tshift words\n\t(( CURRENT-- ))\n"
-	      "\tif (( $with_action[(Ie)$place] && CURRENT > 2 )); then\n"
-	      "\t\tplace+=\" $words[2]\"\n"
-	      "\t\tshift words\n\t\t(( CURRENT-- ))\n"
+	      "\t# The action, which options may come before.\n"
+	      "\tif (( $with_action[(Ie)$place] )); then\n"
+	      "\t\tfor (( i = 2; i < CURRENT; i++ )); do\n"
+	      "\t\t\tif [[ $words[i] != -* ]]; then\n"
+	      "\t\t\t\tplace+=\" $words[i]\"\n"
+	      "\t\t\t\twords[i]=()\n\t\t\t\t(( CURRENT-- ))\n"
+	      "\t\t\t\tbreak\n"
+	      "\t\t\tfi\n"
+	      "\t\t\t(( $with_argument[(Ie)$words[i]] )) && (( i++ ))\n"
+	      "\t\tdone\n"
 	      "\tfi\n"
 	      "\tcase $place in\n",
 	      to);

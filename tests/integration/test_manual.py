@@ -109,6 +109,11 @@ def test_bash_completes_options():
 def test_bash_completes_arguments(tmp_path):
     assert "lo" in complete("sluice", "status", "--interface", "")
     assert complete("sluice", "status", "-i", "lo") == {"lo"}
+    assert complete("sluice", "deny", "--interface", "=", "lo") == {"lo"}
+    assert "lo" in complete("sluice", "status", "--interface", "=")
+    assert complete("sluice", "deny", "--interface", "=", "lo", "fl") == {"flush"}
+    # Options come behind the command.
+    assert complete("sluice", "--interface", "lo", "") == set()
     assert complete("sluice", "attach", "--mode", "g") == {"generic"}
     (tmp_path / "some.yaml").touch()
     assert complete("sluice", "attach", "-c", f"{tmp_path}/so") == {f"{tmp_path}/some.yaml"}
@@ -118,7 +123,11 @@ def test_bash_completes_arguments(tmp_path):
 ZSH = """
 compdef() { }
 _describe() { print -rl -- ${${(P)@[-1]}%%:*} }
-_arguments() { print -rl -- ${(M)@:#*--*} }
+_arguments() {
+    local what
+    print -rl -- ${(M)@:#*--*}
+    for what in ${(M)@:#1:*:\\{*\\}}; do eval ${${what#*\\{}%\\}}; done
+}
 service=$2 words=("${@:2}") CURRENT=$(($# - 1))
 source $1
 """
@@ -140,7 +149,8 @@ def test_zsh_has_commands_actions_and_options():
     assert set(zsh("sluice", "")) == set(commands())
     for command, actions in commands().items():
         if actions:
-            assert set(zsh("sluice", command, "")) == set(actions)
+            assert {o for o in zsh("sluice", command, "") if "--" not in o} == set(actions)
+            assert zsh_options("sluice", command, "--interface", "lo", actions[0], "--") == zsh_options("sluice", command, actions[0], "--")
         for action in actions or [None]:
             place = [command, *([action] if action else [])]
             offered = {o[2:] for o in complete("sluice", *place, "--")}
@@ -174,6 +184,9 @@ def typed(shell, keys, expected, env):
     ("sluice attach --fix\t", r"--fix-sysctl"),
     ("sluice status --interface l\t\t", r"\blo\b"),
     ("sluiced --ch\t", r"--check"),
+    ("sluice deny --interface lo fl\t", r"flush"),
+    ("sluice deny --interface lo add --no\t", r"--note"),
+    ("sluice deny --interface=l\t\t", r"\blo\b"),
 ])
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_shells_complete_at_a_terminal(shell, keys, expected, tmp_path):
@@ -186,6 +199,11 @@ def test_shells_complete_at_a_terminal(shell, keys, expected, tmp_path):
         command = ["zsh", "-i"]
     seen = typed(command, keys, expected, {"ZDOTDIR": str(tmp_path), "HOME": str(tmp_path)})
     assert re.search(expected, seen), seen
+
+
+def test_zsh_offers_no_names_of_arguments():
+    text = (BUILD / "completion/_sluice").read_text()
+    assert re.search(r"'1:word:\(deny allow only\)'", text) and "(deny allow only ADDRESS" not in text
 
 
 def test_install(tmp_path):
