@@ -171,7 +171,7 @@ def test_a_new_device_by_the_name_of_a_guarded_one(bed):
     until(lambda: f"{bed.interface} has gone" in log.read_text(), "its loss in the log")
     run("ip", "link", "add", bed.interface, "netns", bed.gateway, "type", "veth", "peer", "name",
         bed.interface.replace("slg", "slx"), "netns", bed.client)
-    refused = f"has the guard that was attached to {bed.interface}: 'sluice detach --interface {bed.interface}' first"
+    refused = f"{old} has the guard that was attached to {bed.interface}: 'sluice detach --interface {bed.interface}' first"
     until(lambda: refused in log.read_text(), "the refusal in the log")
     assert "xdp" not in run("ip", "-n", bed.gateway, "link", "show", bed.interface).stdout
     bed.sluice("detach", "--interface", bed.interface)

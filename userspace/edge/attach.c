@@ -233,6 +233,29 @@ static int build(const struct edge_program *p, const struct device *d, struct ed
 	return rc;
 }
 
+/* The name that the guard's interface has now, in this network namespace; false: it is in another one. */
+static bool is_here(const struct edge_status *status, char ret_name[IF_NAMESIZE])
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	return if_indextoname(status->ifindex, ret_name) &&
+	       bpf_xdp_query((int)status->ifindex, 0, &query) == 0 &&
+	       query.prog_id == status->program_id;
+}
+
+/* The guard that is pinned under this name is another interface's. */
+static int refuse_other(const struct edge *e, const struct edge_status *status, struct error *err)
+{
+	char now[IF_NAMESIZE];
+
+	if (!is_here(status, now))
+		return edge_check_here(e, status, err);
+	return error_set(err, EEXIST,
+			 "%s has the guard that was attached to %s: 'sluice detach --interface %s' "
+			 "first",
+			 now, e->name, e->name);
+}
+
 /* 0 when the interface is free of the guard; 1 when its pins are there, but it had gone meanwhile. */
 static int check_free(const char *name, unsigned int ifindex, struct error *err)
 {
@@ -245,18 +268,15 @@ static int check_free(const char *name, unsigned int ifindex, struct error *err)
 	if (rc < 0)
 		return rc;
 	rc = edge_status(&e, &status, err);
+	if (rc == 0 && !status.attached)
+		rc = 1;
+	else if (rc == 0 && status.ifindex != ifindex)
+		rc = refuse_other(&e, &status, err);
+	else if (rc == 0)
+		rc = error_set(err, EEXIST, "%s is already attached (program %u): detach it first",
+			       name, status.program_id);
 	edge_close(&e);
-	if (rc < 0)
-		return rc;
-	if (!status.attached)
-		return 1;
-	if (status.ifindex != ifindex)
-		return error_set(err, EEXIST,
-				 "another interface, number %u, has the guard that was attached "
-				 "to %s: 'sluice detach --interface %s' first",
-				 status.ifindex, name, name);
-	return error_set(err, EEXIST, "%s is already attached (program %u): detach it first", name,
-			 status.program_id);
+	return rc;
 }
 
 /* Nothing has been touched yet. */
