@@ -431,7 +431,8 @@ struct waiting_set {
 	GUARD_REASON(LIMITED_PORT, limited_port, DROP,                                             \
 		     "Unverified source, and these are over a limit of the port")                  \
 	GUARD_REASON(COOKIE_INVALID, cookie_invalid, DROP, "ACK to a listener without a cookie")   \
-	GUARD_REASON(MALFORMED, malformed, DROP, "Headers cut short or contradicting each other")  \
+	GUARD_REASON(MALFORMED, malformed, DROP,                                                   \
+		     "Headers cut short or contradictory, a third VLAN tag")                       \
 	GUARD_REASON(MARTIAN, martian, DROP, "Source that nobody can answer")                      \
 	GUARD_REASON(LAND, land, DROP, "From its own destination, address and port")               \
 	GUARD_REASON(BAD_FLAGS, bad_flags, DROP, "TCP flags that contradict each other")           \

@@ -139,6 +139,9 @@ static __always_inline enum reason parse_ethernet(struct packet *p)
 			return REASON_MALFORMED;
 		type = vlan->type;
 	}
+	/* Linux takes off any number of tags of VLAN 0: what is behind a third one would meet no list. */
+	if (is_vlan(type))
+		return REASON_MALFORMED;
 	p->ip = p->cursor - p->data;
 	if (type == bpf_htons(ETH_P_IP))
 		p->family = 4;
