@@ -324,8 +324,8 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 		classes |= CLASS(CONNECTIONS);
 		cookies_return(rules, meter_admit(&m) == PLACE_OLD ? COOKIES_KNOWN : COOKIES_FIRST,
 			       bucket_key(m.source, LIMIT_PACKETS), now);
-	} else if (rules->metered & CLASS(CONNECTIONS) && classes & CLASS(PACKETS) &&
-		   p->protocol == IPPROTO_TCP && p->tcp_flags == TCP_ACK) {
+	} else if (rules->metered & CLASS(CONNECTIONS) && classes & CLASS(PACKETS) && m.segment) {
+		/* FIN, too: to the kernel it ends a handshake as well as a bare ACK. */
 		state = socket_of(ctx, p);
 		if (state == TCP_STATE_REQUEST)
 			classes |= CLASS(CONNECTIONS);

@@ -208,54 +208,84 @@ static void test_connections(void **state)
 	close(fd);
 }
 
+/* A listener on guard0, and handshakes that the kernel holds open for 203.0.113.9 behind it. */
+struct opener {
+	int listener, raw;
+	uint16_t port;
+};
+
+static struct opener opener_new(void)
+{
+	static const char setup_net[] =
+		"ip addr replace 203.0.113.1/24 dev guard0 && ip link set guard1 up &&"
+		"ip link set guard0 address 02:00:00:00:00:01 up &&"
+		"ip neigh replace 203.0.113.9 lladdr 02:00:00:00:00:02 dev guard0";
+	struct sockaddr_in addr = {.sin_family = AF_INET};
+	struct sockaddr_ll from = {.sll_family = AF_PACKET,
+				   .sll_protocol = htons(ETH_P_IP),
+				   .sll_ifindex = (int)if_nametoindex("guard1")};
+	socklen_t len = sizeof(addr);
+	struct opener o = {
+		.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+		.raw = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP)),
+	};
+
+	assert_int_equal(system(setup_net), 0);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "1"); /* or nothing is held open */
+	inet_pton(AF_INET, "203.0.113.1", &addr.sin_addr);
+	assert_int_equal(bind(o.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(o.listener, 16), 0);
+	assert_int_equal(getsockname(o.listener, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(bind(o.raw, (struct sockaddr *)&from, sizeof(from)), 0);
+	o.port = ntohs(addr.sin_port);
+	port_protect(o.port);
+	return o;
+}
+
+static void opener_close(struct opener *o)
+{
+	policy_set((struct policy){0});
+	close(o->raw);
+	close(o->listener);
+}
+
+static void opener_frame(struct frame *f, const struct opener *o, uint16_t sport, uint8_t flags,
+			 uint32_t seq, uint32_t ack)
+{
+	frame_ethernet(f);
+	memcpy(f->bytes, "\2\0\0\0\0\1", 6);
+	frame_ip4(f, "203.0.113.9", "203.0.113.1", 0);
+	frame_tcp(f, sport, o->port, flags, seq, ack, NULL, 0);
+	frame_finish(f);
+}
+
+/* The SYN of a handshake; with its SYN-ACK it is open. */
+static void opener_open(const struct opener *o, uint16_t sport)
+{
+	uint8_t answer[256];
+	struct frame f;
+
+	opener_frame(&f, o, sport, F_SYN, 1000, 0);
+	assert_int_equal(send(o->raw, f.bytes, f.len, 0), f.len);
+	do
+		assert_true(recv(o->raw, answer, sizeof(answer), 0) > 0);
+	while (answer[23] != IPPROTO_TCP || answer[47] != (F_SYN | F_ACK) ||
+	       (uint16_t)be32(answer + 34) != sport);
+}
+
 /* What the kernel's listener holds open counts when its ACK comes; segments of a connection do not. */
 static void test_connections_without_cookies(void **state)
 {
-	static const char setup_net[] =
-		"ip addr add 203.0.113.1/24 dev guard0 && ip link set guard1 up &&"
-		"ip link set guard0 address 02:00:00:00:00:01 up &&"
-		"ip neigh add 203.0.113.9 lladdr 02:00:00:00:00:02 dev guard0";
-	struct sockaddr_in addr = {.sin_family = AF_INET};
-	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)elsewhere};
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int raw = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP));
-	uint8_t answer[256];
+	struct opener o = opener_new();
 	struct peer p;
 	struct frame f;
 
 	(void)state;
-	assert_int_equal(system(setup_net), 0);
-	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "1"); /* or nothing is held open */
-	inet_pton(AF_INET, "203.0.113.1", &addr.sin_addr);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	to.sll_ifindex = (int)if_nametoindex("guard1");
-	assert_int_equal(
-		bind(raw,
-		     (struct sockaddr *)&(struct sockaddr_ll){.sll_family = AF_PACKET,
-							      .sll_protocol = htons(ETH_P_IP),
-							      .sll_ifindex = to.sll_ifindex},
-		     sizeof(to)),
-		0);
-	frame_ethernet(&f);
-	memcpy(f.bytes, "\2\0\0\0\0\1", 6);
-	frame_ip4(&f, "203.0.113.9", "203.0.113.1", 0);
-	frame_tcp(&f, 4000, ntohs(addr.sin_port), F_SYN, 1000, 0, NULL, 0);
-	frame_finish(&f);
-	assert_int_equal(send(raw, f.bytes, f.len, 0), f.len);
-	/* Its SYN-ACK: now the handshake is open. */
-	do
-		assert_true(recv(raw, answer, sizeof(answer), 0) > 0);
-	while (answer[23] != IPPROTO_TCP || answer[47] != (F_SYN | F_ACK));
-	port_protect(ntohs(addr.sin_port));
+	opener_open(&o, 4000);
 	policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
-	frame_ethernet(&f);
-	frame_ip4(&f, "203.0.113.9", "203.0.113.1", 0);
-	frame_tcp(&f, 4000, ntohs(addr.sin_port), F_ACK, 1001, 1, NULL, 0);
-	frame_finish(&f);
+	opener_frame(&f, &o, 4000, F_ACK, 1001, 1);
 	expect(&f, REASON_PASSED);
+	opener_frame(&f, &o, 4000, F_ACK, 1001, 2);
 	expect(&f, REASON_LIMITED_CONNECTIONS);
 	assert_int_equal(tally_read(TALLY_VERIFIED), 0); /* what it acknowledges may be a guess */
 	policy_set((struct policy){0});
@@ -264,10 +294,30 @@ static void test_connections_without_cookies(void **state)
 	peer_frame(&f, &p, F_ACK);
 	for (int i = 0; i < 5; i++)
 		expect(&f, REASON_PASSED);
-	policy_set((struct policy){0});
 	peer_close(&p);
-	close(raw);
-	close(fd);
+	opener_close(&o);
+}
+
+/* The kernel completes a handshake by any segment with ACK: data and FIN may be in it. */
+static void test_connections_that_end_at_once(void **state)
+{
+	static const uint8_t kinds[] = {F_ACK, F_PSH | F_ACK, F_FIN | F_ACK, F_FIN | F_PSH | F_ACK};
+	struct opener o = opener_new();
+	struct frame f;
+
+	(void)state;
+	for (uint16_t i = 0; i < sizeof(kinds); i++) {
+		guard->bss->test_now += HOUR;
+		opener_open(&o, (uint16_t)(4001 + 2 * i));
+		opener_open(&o, (uint16_t)(4002 + 2 * i));
+		policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
+		opener_frame(&f, &o, (uint16_t)(4001 + 2 * i), kinds[i], 1001, 1);
+		expect(&f, REASON_PASSED);
+		opener_frame(&f, &o, (uint16_t)(4002 + 2 * i), kinds[i], 1001, 1);
+		expect(&f, REASON_LIMITED_CONNECTIONS);
+		policy_set((struct policy){0});
+	}
+	opener_close(&o);
 }
 
 #define KNOWN	5000
@@ -549,6 +599,7 @@ int main(void)
 		GUARD_TEST(test_port_sum_is_of_strangers),
 		GUARD_TEST(test_connections),
 		GUARD_TEST(test_connections_without_cookies),
+		GUARD_TEST(test_connections_that_end_at_once),
 		GUARD_TEST(test_flood_takes_nothing),
 		GUARD_TEST(test_full_table_refuses),
 		GUARD_TEST(test_place_is_held_while_it_sends),
