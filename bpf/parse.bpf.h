@@ -225,7 +225,8 @@ static __always_inline enum reason walk_extensions(void *data, void *end, struct
 			return REASON_MALFORMED;
 		if (x->protocol == IPPROTO_FRAGMENT) {
 			x->fragment_offset = bpf_ntohs(ext->fragment) >> 3;
-			x->more_fragments = bpf_ntohs(ext->fragment) & IP6_MORE_FRAGMENTS;
+			/* Of several the kernel takes each for itself: one that is a fragment's is enough. */
+			x->more_fragments |= bpf_ntohs(ext->fragment) & IP6_MORE_FRAGMENTS;
 		} else if (x->protocol == IPPROTO_AH) {
 			len = (ext->len + 2) * 4;
 		} else {

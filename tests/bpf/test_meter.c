@@ -88,6 +88,25 @@ static void test_each_limit(void **state)
 		}
 }
 
+/* Behind a fragment's header a second one, of a whole packet, hides nothing. */
+static void test_fragment_in_fragment(void **state)
+{
+	struct frame f;
+
+	(void)state;
+	policy_set((struct policy){LIMIT(LIMIT_FRAGMENTS, SEC, 1)});
+	for (uint16_t more = 0; more < 2; more++) {
+		frame_ethernet(&f);
+		frame_ip6(&f, more ? CLIENT6 : "2001:db8:1:3::7", GATEWAY6);
+		frame_ip6_extension(&f, IPPROTO_FRAGMENT, 8, more);
+		frame_ip6_extension(&f, IPPROTO_FRAGMENT, 8, !more);
+		frame_udp(&f, 1, 80);
+		frame_finish(&f);
+		expect(&f, REASON_PASSED);
+		expect(&f, REASON_LIMITED_FRAGMENTS);
+	}
+}
+
 static void test_neighbours_are_not_limited(void **state)
 {
 	struct frame f;
@@ -358,6 +377,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		GUARD_TEST(test_each_limit),
+		GUARD_TEST(test_fragment_in_fragment),
 		GUARD_TEST(test_neighbours_are_not_limited),
 		GUARD_TEST(test_bytes_are_exact),
 		GUARD_TEST(test_limits_together),
