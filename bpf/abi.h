@@ -398,8 +398,9 @@ struct waiting_set {
 	};
 } __attribute__((aligned(64)));
 
-/* handshakes: a per-CPU array of digests, of those that a valid cookie has ended lately. */
-#define HANDSHAKES 256
+/* handshakes: a per-CPU array of digests, of those that ended lately, were counted and passed. */
+#define HANDSHAKES	 256
+#define HANDSHAKE_ENDING 0 /* not one of them: that of the packet which the guard looks at */
 
 #define SYN_HOLD_NSEC                                                                              \
 	10000000000ULL /* how long cookies go on after the threshold was last exceeded */

@@ -29,6 +29,7 @@
 
 /* Of enum in bpf-helpers(7), BPF_TCP_*. */
 #define TCP_STATE_REQUEST 12 /* a handshake that the kernel holds open */
+#define TCP_STATE_COUNTED 32 /* the same, and an ACK of it has been counted and passed */
 #define TCP_STATES_OF_PEERS                                                                        \
 	(1U << 1 | 1U << 4 | 1U << 5 | 1U << 6 | 1U << 8 | 1U << 9 |                               \
 	 1U << 11) /* established, closing */
@@ -235,6 +236,7 @@ static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at
 	const struct tcphdr *tcp = frame_at(ctx, at->l4 & OFFSET_MAX, sizeof(*tcp));
 	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
+	__u64 digest;
 	int state;
 
 	if (!ip || !tcp)
@@ -245,6 +247,12 @@ static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at
 		return 0;
 	state = sk->state;
 	bpf_sk_release(sk);
+	if (state == TCP_STATE_REQUEST) {
+		digest = handshake_digest(&tuple, ip_len, tcp->ack_seq);
+		if (handshake_counted(digest))
+			return TCP_STATE_COUNTED;
+		handshake_ending(digest, true);
+	}
 	return state;
 }
 
@@ -334,7 +342,11 @@ static __always_inline enum reason meter(struct xdp_md *ctx, const struct packet
 	reason = meter_charge(&m, rules);
 	if (meter_recognise(ctx, p, &m, reason, state) && reason != REASON_PASSED)
 		reason = meter_charge(&m, rules);
-	return reason == REASON_PASSED ? so_far : (enum reason)reason;
+	if (reason != REASON_PASSED)
+		return reason;
+	if (so_far == REASON_COOKIE_VALID || state == TCP_STATE_REQUEST)
+		handshake_ended();
+	return so_far;
 }
 
 #endif

@@ -199,7 +199,7 @@ static __always_inline struct bpf_sock *syn_listener(struct xdp_md *ctx, const _
 	return sk;
 }
 
-/* Of a client, its port and the cookie that it acknowledges. Its bits are as good as random. */
+/* Of a client, its port and the cookie, or the number, that it acknowledges. Its bits are as good as random. */
 static __always_inline __u64 handshake_digest(const struct bpf_sock_tuple *tuple,
 					      const __u32 ip_len, __be32 ack)
 {
@@ -214,20 +214,70 @@ static __always_inline __u64 handshake_digest(const struct bpf_sock_tuple *tuple
 	return bucket_key(digest ^ tuple->ipv6.sport, LIMIT_PACKETS);
 }
 
-/*
- * The client's first data come right behind its ACK, and meet the gate before the kernel has made the connection, when the
- * driver hands over both at once. They acknowledge the same cookie: it is remembered, on the CPU that sees all of a flow.
- */
-static __always_inline enum reason behind_ack(__u64 digest, bool valid)
+static __always_inline __u64 *handshake_at(__u32 key)
 {
-	__u32 key = digest & (HANDSHAKES - 1);
-	__u64 *last = bpf_map_lookup_elem(&handshakes, &key);
+	return bpf_map_lookup_elem(&handshakes, &key);
+}
 
-	if (last && valid)
-		*last = digest;
-	else if (last && *last == digest)
+static __always_inline __u64 *handshake_of(__u64 digest)
+{
+	return handshake_at(HANDSHAKE_ENDING + 1 + (digest >> 32) % (HANDSHAKES - 1));
+}
+
+/* The first data have not come yet. */
+#define HANDSHAKE_FRESH 1ULL
+
+static __always_inline bool handshake_counted(__u64 digest)
+{
+	const __u64 *last = handshake_of(digest);
+
+	return last && (*last | HANDSHAKE_FRESH) == (digest | HANDSHAKE_FRESH);
+}
+
+/* This packet may end a handshake: the meter has the word. */
+static __always_inline void handshake_ending(__u64 digest, bool fresh)
+{
+	__u64 *ending = handshake_at(HANDSHAKE_ENDING);
+
+	if (ending)
+		*ending = fresh ? digest | HANDSHAKE_FRESH : digest & ~HANDSHAKE_FRESH;
+}
+
+/* It was counted, and has passed. */
+static __always_inline void handshake_ended(void)
+{
+	const __u64 *ending = handshake_at(HANDSHAKE_ENDING);
+	__u64 *last = ending ? handshake_of(*ending) : 0;
+
+	if (last)
+		*last = *ending;
+}
+
+/* Whether these are the first data behind an ACK; once. */
+static __always_inline bool handshake_data(__u64 digest)
+{
+	__u64 *last = handshake_of(digest);
+
+	if (!last || *last != (digest | HANDSHAKE_FRESH))
+		return false;
+	*last &= ~HANDSHAKE_FRESH;
+	return true;
+}
+
+/*
+ * The client's first data come right behind its ACK, and meet the guard before the kernel has made the connection, when the
+ * driver hands over both at once. They acknowledge the same cookie: it is remembered, on the CPU that sees all of a flow, once the
+ * handshake has been counted. It is valid in the first data, too, and in no later ones. An ACK alone is a handshake each
+ * time, for it can be sent again when the connection has been reset.
+ */
+static __always_inline enum reason behind_ack(__u64 digest, bool valid, bool alone)
+{
+	if (!valid)
+		return handshake_counted(digest) ? REASON_PASSED : REASON_COOKIE_INVALID;
+	if (!alone && handshake_data(digest))
 		return REASON_PASSED;
-	return valid ? REASON_COOKIE_VALID : REASON_COOKIE_INVALID;
+	handshake_ending(digest, alone);
+	return REASON_COOKIE_VALID;
 }
 
 /* The segment of an ACK that a listener got: does it carry a cookie of the kernel's? */
@@ -248,7 +298,8 @@ static __always_inline enum reason check_ack(struct xdp_md *ctx, const struct se
 		return REASON_PASSED;
 	valid = !bpf_tcp_check_syncookie(sk, ip, ip_len, tcp, sizeof(*tcp));
 	bpf_sk_release(sk);
-	return behind_ack(handshake_digest(&tuple, ip_len, tcp->ack_seq), valid);
+	return behind_ack(handshake_digest(&tuple, ip_len, tcp->ack_seq), valid,
+			  !tcp->fin && at->l4_len == tcp->doff * 4);
 }
 
 __noinline int syn_check(struct xdp_md *ctx, const struct segment *at)

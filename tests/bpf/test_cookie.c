@@ -29,13 +29,13 @@ static void cookie_round(int family, int tags, const uint8_t *options, size_t op
 	assert_int_equal(tcp[12] >> 4, 6);
 	assert_int_equal(be32(tcp + 20), 2 << 24 | 4 << 16 | mss);
 	cookie = be32(tcp + 4);
+	/* An ACK is one whatever else it does; SYN-ACKs and RSTs are the kernel's. */
+	syn_frame(&f, family, tags, port, F_FIN | F_ACK, 1001, cookie + 1, NULL, 0);
+	expect(&f, REASON_COOKIE_VALID);
 	syn_frame(&f, family, tags, port, F_ACK, 1001, cookie + 1, NULL, 0);
 	expect(&f, REASON_COOKIE_VALID);
 	syn_frame(&f, family, tags, port, F_ACK, 1001, cookie + 4097, NULL, 0);
 	expect(&f, REASON_COOKIE_INVALID);
-	/* An ACK is one whatever else it does; SYN-ACKs and RSTs are the kernel's. */
-	syn_frame(&f, family, tags, port, F_FIN | F_ACK, 1001, cookie + 1, NULL, 0);
-	expect(&f, REASON_COOKIE_VALID);
 	syn_frame(&f, family, tags, port, F_FIN | F_PSH | F_ACK, 1001, cookie + 4097, NULL, 0);
 	expect(&f, REASON_COOKIE_INVALID);
 	syn_frame(&f, family, tags, port, F_SYN | F_ACK, 1, 1, NULL, 0);

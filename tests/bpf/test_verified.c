@@ -208,6 +208,73 @@ static void test_connections(void **state)
 	close(fd);
 }
 
+/* What ended lately is remembered by each CPU. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+/* The same segment with other data: flags, sequence number and bytes. */
+static void follow(struct frame *f, uint8_t flags, uint32_t seq, size_t bytes)
+{
+	struct frame ack = *f;
+	const uint8_t *tcp = ack.bytes + ack.l4;
+
+	frame_ethernet(f);
+	memcpy(f->bytes, ack.bytes, 12);
+	frame_ip4(f, "192.0.2.1", "192.0.2.1", 0);
+	memcpy(f->bytes + f->ip + 12, ack.bytes + ack.ip + 12, 8);
+	frame_tcp(f, (uint16_t)(be32(tcp) >> 16), (uint16_t)be32(tcp), flags, seq, be32(tcp + 8),
+		  NULL, 0);
+	frame_payload(f, bytes);
+	frame_finish(f);
+}
+
+/* What comes behind an ACK before the kernel has seen that is the same handshake; what comes behind one that was dropped is not. */
+static void expect_behind(struct frame ack, enum reason reason, bool fin)
+{
+	follow(&ack, fin ? F_FIN | F_ACK : F_PSH | F_ACK, 1001, fin ? 0 : 100);
+	expect(&ack, reason);
+	if (fin)
+		return;
+	follow(&ack, F_PSH | F_ACK, 1101, 100);
+	expect(&ack, reason == REASON_LIMITED_CONNECTIONS ? REASON_COOKIE_INVALID : reason);
+}
+
+static void test_connections_count_once(void **state)
+{
+	uint16_t port;
+	int fd = listener(AF_INET, &port);
+	struct frame f;
+
+	(void)state;
+	stay_on_one_cpu();
+	port_protect(port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	policy_set((struct policy){.syn_mode = SYN_ALWAYS, LIMIT(LIMIT_CONNECTIONS, HOUR, 2)});
+	for (uint16_t sport = 1; sport <= 2; sport++) {
+		cookie_ack(&f, 1, sport, port);
+		expect(&f, REASON_COOKIE_VALID);
+		expect_behind(f, REASON_PASSED, sport == 2);
+	}
+	cookie_ack(&f, 1, 3, port);
+	expect(&f, REASON_LIMITED_CONNECTIONS);
+	expect_behind(f, REASON_LIMITED_CONNECTIONS, false);
+	/* The same ACK again, after a reset, is another connection. Of data the first ones only belong to it. */
+	cookie_ack(&f, 2, 1, port);
+	expect(&f, REASON_COOKIE_VALID);
+	expect(&f, REASON_COOKIE_VALID);
+	expect_behind(f, REASON_PASSED, false);
+	follow(&f, F_PSH | F_ACK, 1001, 100);
+	expect(&f, REASON_LIMITED_CONNECTIONS);
+	policy_set((struct policy){0});
+	close(fd);
+}
+
 /* A listener on guard0, and handshakes that the kernel holds open for 203.0.113.9 behind it. */
 struct opener {
 	int listener, raw;
@@ -295,6 +362,30 @@ static void test_connections_without_cookies(void **state)
 	for (int i = 0; i < 5; i++)
 		expect(&f, REASON_PASSED);
 	peer_close(&p);
+	opener_close(&o);
+}
+
+/* Until the kernel has seen the ACK, which in this test it never does, its handshake stays open. */
+static void test_connections_count_once_without_cookies(void **state)
+{
+	struct opener o = opener_new();
+	struct frame f;
+
+	(void)state;
+	stay_on_one_cpu();
+	opener_open(&o, 4100);
+	opener_open(&o, 4101);
+	policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
+	opener_frame(&f, &o, 4100, F_ACK, 1001, 1);
+	for (uint32_t seq = 1001; seq < 1401; seq += 100) {
+		expect(&f, REASON_PASSED);
+		follow(&f, F_PSH | F_ACK, seq, 100);
+	}
+	opener_frame(&f, &o, 4101, F_ACK, 1001, 1);
+	for (uint32_t seq = 1001; seq < 1401; seq += 100) {
+		expect(&f, REASON_LIMITED_CONNECTIONS);
+		follow(&f, F_PSH | F_ACK, seq, 100);
+	}
 	opener_close(&o);
 }
 
@@ -598,7 +689,9 @@ int main(void)
 		GUARD_TEST(test_crowd_does_not_starve_connections),
 		GUARD_TEST(test_port_sum_is_of_strangers),
 		GUARD_TEST(test_connections),
+		GUARD_TEST(test_connections_count_once),
 		GUARD_TEST(test_connections_without_cookies),
+		GUARD_TEST(test_connections_count_once_without_cookies),
 		GUARD_TEST(test_connections_that_end_at_once),
 		GUARD_TEST(test_flood_takes_nothing),
 		GUARD_TEST(test_full_table_refuses),

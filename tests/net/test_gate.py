@@ -124,9 +124,10 @@ def test_auto_answers_while_the_queue_is_full(bulk):
     # While it lasts, ten seconds, ACKs are checked, too.
     flood(bed, "-c", "500", "-A", "-a", "10.7.9.9")
     assert 400 < bed.reasons()["cookie_invalid"] <= 500
-    assert transfer(bed, "10.7.0.1")["options"] == ALL
-    assert transfer(bed, "fd07::1")["options"] == ALL
-    assert bed.reasons()["cookie_valid"] >= 2
+    for n, address in enumerate(("10.7.0.1", "fd07::1"), 1):
+        flood(bed, "-c", "100", "-S", "-a", "10.7.9.9")  # or the queue may have room again
+        assert transfer(bed, address)["options"] == ALL
+        assert bed.reasons()["cookie_valid"] == n
 
 
 def test_a_new_client_comes_through_a_flood(echo):
