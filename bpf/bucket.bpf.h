@@ -60,12 +60,13 @@ static __always_inline __u64 bucket_key(__u64 source, enum limit_class class)
 }
 
 /*
- * The key's bucket; another's when all of its set are in use; NULL never happens. ret_own: it was the key's before this
- * packet.
+ * The key's bucket, of this depth; another's when all of its set are in use; NULL never happens. ret_own: it was the key's before
+ * this packet.
  */
-static __always_inline __u64 *bucket_find(__u64 key, __u64 now, bool *ret_own)
+static __always_inline __u64 *bucket_find(__u64 key, __u64 now, __u64 depth, bool *ret_own)
 {
 	__u32 index = key & (BUCKET_SETS - 1);
+	__u32 way = key >> 60;
 	struct bucket_set *set = bpf_map_lookup_elem(&buckets, &index);
 
 	*ret_own = false;
@@ -86,7 +87,14 @@ static __always_inline __u64 *bucket_find(__u64 key, __u64 now, bool *ret_own)
 		if (b->full_at <= now && __sync_val_compare_and_swap(&b->key, owner, key) == owner)
 			return &b->full_at;
 	}
-	return &set->way[(key >> 60) & (BUCKET_WAYS - 1)].full_at;
+	/*
+	 * What is deeper in debt than this bucket can be is of another limit or tier: bucket_spend would forgive it. The last
+	 * one is taken all the same, or a newcomer would get nothing. No branches: the verifier walks each.
+	 */
+#pragma unroll
+	for (int i = 1; i < BUCKET_WAYS; i++)
+		way += (now + depth - set->way[way & (BUCKET_WAYS - 1)].full_at) >> 63;
+	return &set->way[way & (BUCKET_WAYS - 1)].full_at;
 }
 
 #endif

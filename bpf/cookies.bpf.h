@@ -49,17 +49,17 @@ static __always_inline void cookies_pay(__u64 *full_at, __u64 paid)
  */
 __noinline bool cookies_part(const struct policy *policy, __u64 source, __u64 now, bool back)
 {
-	__u64 *part, interval;
+	__u64 *part, interval, burst;
 	bool own;
 
 	if (!policy)
 		return false;
 	interval = policy->cookies.interval * COOKIES_PARTS;
-	part = bucket_find(bucket_key(source, LIMIT_CLASSES), now, &own);
-	if (part && back)
+	burst = policy->cookies.burst / COOKIES_PARTS ?: 1;
+	part = bucket_find(bucket_key(source, LIMIT_CLASSES), now, interval * burst, &own);
+	if (part && own && back) /* what is shared is others' debt, too */
 		cookies_pay(part, interval * COOKIES_RETURN);
-	return part && !back &&
-	       bucket_charge(part, now, interval, policy->cookies.burst / COOKIES_PARTS ?: 1);
+	return part && !back && bucket_charge(part, now, interval, burst);
 }
 
 /* A cookie has come back from a source. */

@@ -11,8 +11,9 @@
  *
  * Error of the table: of the unverified sources one that comes when all four ways of its set are in use shares one of them,
  * and may get less than its limit. With n sources whose buckets are not full that is the probability of four or more in one
- * of 16,384 sets: 0.2 % with 8,192, 2 % with 16,384, 14 % with 32,768, 57 % with 65,536. What is shared is never less
- * strict than a bucket of one's own.
+ * of 16,384 sets: 0.2 % with 8,192, 2 % with 16,384, 14 % with 32,768, 57 % with 65,536. Who shares forgives no debt,
+ * unless each way of the set owes more than the newcomer's burst: he would get nothing. The owner of a way waits for no
+ * more than his own burst, whatever others owe there.
  */
 #ifndef BPF_METER_BPF_H
 #define BPF_METER_BPF_H
@@ -126,7 +127,7 @@ static __always_inline int meter_unverified(struct meter *m, __u64 key, const st
 		if (!(classes & 1) || (!limit->interval && (i != LIMIT_PACKETS || !m->segment)))
 			continue;
 		full_at = bucket_find(i == LIMIT_PACKETS ? key : bucket_key(m->source, i), m->now,
-				      &own);
+				      limit->interval * limit->burst, &own);
 		if (!full_at)
 			continue;
 		if (limit->interval)

@@ -104,6 +104,51 @@ static void test_bucket_crowd(void **state)
 	expect(&f, REASON_LIMITED);
 }
 
+/* All sets: the ways of these bits are in debt for an hour, the others for a second. */
+static void fill(uint32_t deep)
+{
+	uint64_t now = guard->bss->test_now;
+	struct bucket_set set;
+
+	for (int way = 0; way < BUCKET_WAYS; way++)
+		set.way[way] = (struct bucket){
+			.key = 1 + (uint64_t)way,
+			.full_at = now + (deep >> way & 1 ? 3600 * SEC : SEC),
+		};
+	for (uint32_t i = 0; i < BUCKET_SETS; i++)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(guard->maps.buckets), &i, &set, 0),
+				 0);
+}
+
+/* What another limit's larger burst allows is no debt of an older policy: a newcomer leaves it, as long as there is another way. */
+static void test_sharing_forgives_nothing(void **state)
+{
+	uint64_t hour = guard->bss->test_now + 3600 * SEC;
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){PACKETS(SEC, 2)});
+	tcp4(&f, CLIENT4, F_ACK);
+	for (uint32_t deep = 0; deep < (1 << BUCKET_WAYS) - 1; deep++) {
+		fill(deep);
+		expect(&f, REASON_PASSED);
+		expect(&f, REASON_LIMITED);
+		for (uint32_t i = 0; i < BUCKET_SETS; i++) {
+			struct bucket_set set;
+
+			assert_int_equal(
+				bpf_map_lookup_elem(bpf_map__fd(guard->maps.buckets), &i, &set), 0);
+			for (int way = 0; way < BUCKET_WAYS; way++)
+				assert_int_equal(set.way[way].full_at == hour, deep >> way & 1);
+		}
+	}
+	fill((1 << BUCKET_WAYS) - 1);
+	expect(&f, REASON_LIMITED);
+	guard->bss->test_now += SEC;
+	expect(&f, REASON_PASSED);
+}
+
 /* A policy that gives more does so at once: debts from before are cut to what a bucket holds now. */
 static void test_bucket_policy_changes(void **state)
 {
@@ -237,6 +282,7 @@ int main(void)
 		GUARD_TEST(test_bucket_sources),
 		GUARD_TEST(test_bucket_meters_protected_only),
 		GUARD_TEST(test_bucket_crowd),
+		GUARD_TEST(test_sharing_forgives_nothing),
 		GUARD_TEST(test_bucket_policy_changes),
 		GUARD_TEST(test_stated_error),
 		cmocka_unit_test_setup_teardown(test_shallow_bucket, setup_real_clock, teardown),

@@ -227,6 +227,28 @@ static void test_each_of_the_known_has_a_part(void **state)
 		shake(CLIENT, sport);
 }
 
+/* A part in a bucket that is shared for want of another: cookies that come back pay for nobody else's debt. */
+static void test_who_pays_pays_for_himself(void **state)
+{
+	uint64_t debt = guard->bss->test_now + 16 * HOUR;
+	int map = bpf_map__fd(guard->maps.buckets);
+	struct bucket_set set;
+
+	(void)state;
+	budget(64);
+	shake(CLIENT, 1);
+	for (int way = 0; way < BUCKET_WAYS; way++)
+		set.way[way] = (struct bucket){.key = 1 + (uint64_t)way, .full_at = debt};
+	for (uint32_t i = 0; i < BUCKET_SETS; i++)
+		assert_int_equal(bpf_map_update_elem(map, &i, &set, 0), 0);
+	shake(CLIENT, 2);
+	for (uint32_t i = 0; i < BUCKET_SETS; i++) {
+		assert_int_equal(bpf_map_lookup_elem(map, &i, &set), 0);
+		for (int way = 0; way < BUCKET_WAYS; way++)
+			assert_true(set.way[way].full_at >= debt);
+	}
+}
+
 static void test_no_budget(void **state)
 {
 	struct policy policy = {.syn_mode = SYN_ALWAYS};
@@ -289,6 +311,7 @@ int main(void)
 		BUDGET_TEST(test_cookies_come_back),
 		BUDGET_TEST(test_the_known_have_their_own),
 		BUDGET_TEST(test_each_of_the_known_has_a_part),
+		BUDGET_TEST(test_who_pays_pays_for_himself),
 		BUDGET_TEST(test_no_budget),
 		BUDGET_TEST(test_ipv6),
 	};
