@@ -35,7 +35,18 @@
 	(1U << 1 | 1U << 4 | 1U << 5 | 1U << 6 | 1U << 8 | 1U << 9 |                               \
 	 1U << 11) /* established, closing */
 
-#define ICMP6_NEIGHBOURS 130 /* and above: MLD, neighbour discovery, router advertisements */
+/*
+ * ICMPv6 that only neighbours send (RFC 4890, 4.4.1), as bits from type 128 on: neighbour discovery and SEND with a hop limit of
+ * 255, which no router leaves; groups and multicast routers with 1, and from a link-local address, which none forwards.
+ */
+#define ICMP6_TYPE(type) (1U << ((type)-128))
+#define ICMP6_DISCOVERY                                                                            \
+	(ICMP6_TYPE(133) | ICMP6_TYPE(134) | ICMP6_TYPE(135) | ICMP6_TYPE(136) | ICMP6_TYPE(137) | \
+	 ICMP6_TYPE(141) | ICMP6_TYPE(142) | ICMP6_TYPE(148) | ICMP6_TYPE(149))
+#define ICMP6_GROUPS                                                                               \
+	(ICMP6_TYPE(130) | ICMP6_TYPE(131) | ICMP6_TYPE(132) | ICMP6_TYPE(143) | ICMP6_TYPE(151) | \
+	 ICMP6_TYPE(152) | ICMP6_TYPE(153))
+#define LINK_LOCAL 0x3fa /* the first ten bits: fe80::/10 */
 
 /* What the meter knows of a packet. On the stack, without pointers, so that global functions can take it. */
 struct meter {
@@ -291,6 +302,23 @@ static __always_inline bool meter_recognise(struct xdp_md *ctx, const struct pac
 	return is_peer(state < 0 ? socket_of(ctx, p) : state) && meter_admit(m) != PLACE_NONE;
 }
 
+/* Whether an ICMPv6 message comes from the link itself, and has to. Global, so that the verifier looks at it once. */
+__noinline bool meter_is_neighbours(__u32 type, __u32 hop_limit, __u64 network)
+{
+	if (type < 128 || type > 159)
+		return false;
+	if (ICMP6_TYPE(type) & ICMP6_DISCOVERY)
+		return hop_limit == 255;
+	return ICMP6_TYPE(type) & ICMP6_GROUPS && hop_limit == 1 && network >> 54 == LINK_LOCAL;
+}
+
+static __always_inline bool is_of_neighbours(const struct packet *p)
+{
+	const struct ipv6hdr *ip = packet_ip(p, sizeof(*ip));
+
+	return ip && p->family == 6 && meter_is_neighbours(p->icmp_type, ip->hop_limit, p->source);
+}
+
 /* What the packet counts as; 0: the meter has no business with it. */
 static __always_inline __u32 meter_classes(const struct packet *p, bool is_protected)
 {
@@ -298,8 +326,7 @@ static __always_inline __u32 meter_classes(const struct packet *p, bool is_prote
 
 	if (p->fragment_offset)
 		return classes;
-	if (p->protocol == IPPROTO_ICMP ||
-	    (p->protocol == IPPROTO_ICMPV6 && p->icmp_type < ICMP6_NEIGHBOURS))
+	if (p->protocol == IPPROTO_ICMP || (p->protocol == IPPROTO_ICMPV6 && !is_of_neighbours(p)))
 		classes |= CLASS(ICMP);
 	if (!is_protected)
 		return classes;

@@ -107,19 +107,51 @@ static void test_fragment_in_fragment(void **state)
 	}
 }
 
+static void icmp6(struct frame *f, const char *from, uint8_t type, uint8_t hops)
+{
+	frame_ethernet(f);
+	frame_ip6(f, from, GATEWAY6);
+	f->bytes[f->ip + 7] = hops;
+	frame_icmp(f, type);
+	frame_payload(f, 20);
+	frame_finish(f);
+}
+
+/* What neighbours alone can send: whoever is farther away is limited, whatever type he writes. */
 static void test_neighbours_are_not_limited(void **state)
 {
+	static const uint8_t discovery[] = {133, 134, 135, 136, 137, 141, 142, 148, 149};
+	static const uint8_t groups[] = {130, 131, 132, 143, 151, 152, 153};
+	static const uint8_t hops[] = {0, 1, 2, 64, 254, 255};
+	static const char *const sources[] = {"fe80::1", "febf::1", "fec0::1", CLIENT6};
 	struct frame f;
 
 	(void)state;
 	policy_set((struct policy){LIMIT(LIMIT_ICMP, SEC, 1)});
+	for (int type = 0; type < 256; type++)
+		for (size_t h = 0; h < sizeof(hops); h++)
+			for (size_t s = 0; s < sizeof(sources) / sizeof(sources[0]); s++) {
+				bool local = s < 2;
+				bool of_neighbours = (memchr(discovery, type, sizeof(discovery)) &&
+						      hops[h] == 255) ||
+						     (memchr(groups, type, sizeof(groups)) &&
+						      hops[h] == 1 && local);
+
+				icmp6(&f, sources[s], (uint8_t)type, hops[h]);
+				guard->bss->test_now += SEC;
+				expect(&f, REASON_PASSED);
+				expect(&f, of_neighbours ? REASON_PASSED : REASON_LIMITED_ICMP);
+			}
+	/* In IPv4 they are nothing. */
 	frame_ethernet(&f);
-	frame_ip6(&f, "fe80::1", GATEWAY6);
+	frame_ip4(&f, CLIENT4, GATEWAY4, 0);
 	frame_icmp(&f, 135);
+	f.bytes[f.ip + 9] = IPPROTO_ICMPV6;
+	f.bytes[f.ip + 8] = 255;
 	frame_payload(&f, 20);
 	frame_finish(&f);
-	for (int i = 0; i < 3; i++)
-		expect(&f, REASON_PASSED);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED_ICMP);
 }
 
 /* To the byte, whatever the sizes; a frame larger than the bucket takes all of it, and passes when that is full. */
