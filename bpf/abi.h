@@ -356,8 +356,11 @@ struct port_sum {
 	__u64 unused;
 };
 
-/* An IPv6 source is its /64, or less of it; an IPv4 source its address, marked so that it meets no /64. */
-#define SOURCE4_MARK 0x0000ffff00000000ULL
+/*
+ * An IPv6 source is its /64, or less of it; an IPv4 source its address, marked so that it meets no /64: as multicast, from which
+ * nothing passes (REASON_MARTIAN).
+ */
+#define SOURCE4_MARK 0xff00000000000000ULL
 
 /* syn_state: an array of one, the SYN gate's own meter. */
 struct syn_state {

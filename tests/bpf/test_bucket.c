@@ -53,6 +53,27 @@ static void test_bucket_sources(void **state)
 	expect(&f, REASON_LIMITED);
 }
 
+/* No IPv6 source has the bucket of an IPv4 one: what is marked as that is nobody's address. */
+static void test_families_do_not_meet(void **state)
+{
+	char marked[INET6_ADDRSTRLEN];
+	struct frame f;
+
+	(void)state;
+	port_protect(80);
+	policy_set((struct policy){PACKETS(SEC, 1)});
+	snprintf(marked, sizeof(marked), "%x:%x:c633:6407::1", (unsigned int)(SOURCE4_MARK >> 48),
+		 (unsigned int)(SOURCE4_MARK >> 32 & 0xffff));
+	tcp6(&f, marked, F_ACK);
+	expect(&f, REASON_MARTIAN);
+	tcp6(&f, "0:ffff:c633:6407::1", F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+	tcp4(&f, "198.51.100.7", F_ACK);
+	expect(&f, REASON_PASSED);
+	expect(&f, REASON_LIMITED);
+}
+
 static void test_bucket_meters_protected_only(void **state)
 {
 	struct frame f;
@@ -280,6 +301,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		GUARD_TEST(test_bucket_is_exact),
 		GUARD_TEST(test_bucket_sources),
+		GUARD_TEST(test_families_do_not_meet),
 		GUARD_TEST(test_bucket_meters_protected_only),
 		GUARD_TEST(test_bucket_crowd),
 		GUARD_TEST(test_sharing_forgives_nothing),
