@@ -317,7 +317,7 @@ static int prepare(struct edge_batch *b, const struct config *cfg, void (*warn)(
 /* The kernel's settings of another namespace would be promised to clients, and not kept. One that has gone meets none. */
 static int check_settings(const struct edge *e, const struct conf_edge *conf, struct error *err)
 {
-	struct edge_status status;
+	struct edge_status status = {0};
 	int rc;
 
 	if (conf->syn_flood.mode == CONF_SYN_OFF || !hook_is_open(&e->hook))

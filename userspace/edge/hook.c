@@ -155,7 +155,7 @@ int hook_read(const struct hook *h, struct hook_state *ret)
 bool hook_guards(const char *name)
 {
 	struct hook_state state = {.ifindex = 0};
-	struct hook hook;
+	struct hook hook = HOOK_NONE;
 	int rc = hook_open(EDGE_DIR, name, &hook);
 
 	if (rc < 0)
