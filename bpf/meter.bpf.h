@@ -244,8 +244,8 @@ __noinline enum place meter_admit(const struct meter *m)
 static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at,
 				    const __u32 ip_len)
 {
-	const void *ip = frame_at(ctx, at->ip & 31, ip_len);
-	const struct tcphdr *tcp = frame_at(ctx, at->l4 & OFFSET_MAX, sizeof(*tcp));
+	void *ip = frame_at(ctx, at->ip & 31, ip_len);
+	struct tcphdr *tcp = frame_at(ctx, at->l4 & OFFSET_MAX, sizeof(*tcp));
 	struct bpf_sock_tuple tuple;
 	struct bpf_sock *sk;
 	__u64 digest;
@@ -253,11 +253,14 @@ static __always_inline int state_of(struct xdp_md *ctx, const struct segment *at
 
 	if (!ip || !tcp)
 		return 0;
-	syn_tuple(ip, ip_len, (const void *)tcp, &tuple);
+	syn_tuple(ip, ip_len, (void *)tcp, &tuple);
 	sk = syn_socket(ctx, ip_len, &tuple);
 	if (!sk)
 		return 0;
 	state = sk->state;
+	/* Of a cookie of its own the kernel holds nothing open. */
+	if (state == TCP_LISTENING && !bpf_tcp_check_syncookie(sk, ip, ip_len, tcp, sizeof(*tcp)))
+		state = TCP_STATE_REQUEST;
 	bpf_sk_release(sk);
 	if (state == TCP_STATE_REQUEST) {
 		digest = handshake_digest(&tuple, ip_len, tcp->ack_seq);

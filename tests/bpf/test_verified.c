@@ -326,8 +326,8 @@ static void opener_frame(struct frame *f, const struct opener *o, uint16_t sport
 	frame_finish(f);
 }
 
-/* The SYN of a handshake; with its SYN-ACK it is open. */
-static void opener_open(const struct opener *o, uint16_t sport)
+/* The SYN of a handshake; with its SYN-ACK, whose number it returns, it is open. */
+static uint32_t opener_open(const struct opener *o, uint16_t sport)
 {
 	uint8_t answer[256];
 	struct frame f;
@@ -338,6 +338,7 @@ static void opener_open(const struct opener *o, uint16_t sport)
 		assert_true(recv(o->raw, answer, sizeof(answer), 0) > 0);
 	while (answer[23] != IPPROTO_TCP || answer[47] != (F_SYN | F_ACK) ||
 	       (uint16_t)be32(answer + 34) != sport);
+	return be32(answer + 38);
 }
 
 /* What the kernel's listener holds open counts when its ACK comes; segments of a connection do not. */
@@ -362,6 +363,30 @@ static void test_connections_without_cookies(void **state)
 	for (int i = 0; i < 5; i++)
 		expect(&f, REASON_PASSED);
 	peer_close(&p);
+	opener_close(&o);
+}
+
+/* With net.ipv4.tcp_syncookies=2 the kernel holds nothing open, whether the gate answers or not. */
+static void test_connections_by_the_kernels_cookies(void **state)
+{
+	struct opener o = opener_new();
+	uint32_t number[2];
+	struct frame f;
+
+	(void)state;
+	stay_on_one_cpu();
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	for (uint16_t i = 0; i < 2; i++)
+		number[i] = opener_open(&o, 4200 + i);
+	policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
+	opener_frame(&f, &o, 4200, F_ACK, 1001, number[0] ^ 0x800000);
+	expect(&f, REASON_PASSED); /* and is none: the kernel answers with a reset */
+	opener_frame(&f, &o, 4200, F_ACK, 1001, number[0] + 1);
+	expect(&f, REASON_PASSED);
+	follow(&f, F_PSH | F_ACK, 1001, 100);
+	expect(&f, REASON_PASSED);
+	opener_frame(&f, &o, 4201, F_ACK, 1001, number[1] + 1);
+	expect(&f, REASON_LIMITED_CONNECTIONS);
 	opener_close(&o);
 }
 
@@ -692,6 +717,7 @@ int main(void)
 		GUARD_TEST(test_connections_count_once),
 		GUARD_TEST(test_connections_without_cookies),
 		GUARD_TEST(test_connections_count_once_without_cookies),
+		GUARD_TEST(test_connections_by_the_kernels_cookies),
 		GUARD_TEST(test_connections_that_end_at_once),
 		GUARD_TEST(test_flood_takes_nothing),
 		GUARD_TEST(test_full_table_refuses),

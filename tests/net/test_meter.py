@@ -104,6 +104,16 @@ def test_sources_verified_by_cookies_keep_their_limits(lines):
     assert before == 3
 
 
+@pytest.mark.parametrize("mode", ["'off'", "auto"])
+def test_connections_that_the_kernels_cookies_begin_are_limited(lines, mode):
+    bed = lines
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.attach(f"  syn_flood: {{mode: {mode}}}\n  limits: {{source: {{connections: {{rate: 1/s, burst: 3}}}}}}\n")
+    connect(bed, "10.7.0.1", 8080, 8)
+    assert bed.reasons()["limited_connections"] > 0
+    assert bed.reasons()["cookie_sent"] == 0
+
+
 def test_limits_by_kind(lines):
     bed = lines
     bed.attach("  limits: {source: {icmp: {rate: 1/s, burst: 5}, udp: {rate: 1/s, burst: 7}, fragments: 1/s}}\n")
