@@ -53,4 +53,50 @@ static inline void segment(struct frame *f, const char *from, uint16_t sport, ui
 	frame_finish(f);
 }
 
+/* A connection to a listener, all on loopback, and what its client may send. */
+struct peer {
+	const char *from;
+	int listener, client;
+	uint16_t sport, port;
+};
+
+static inline struct peer connection(int family)
+{
+	struct peer p = {.from = family == AF_INET ? "127.0.0.1" : "::1"};
+	struct sockaddr_in6 addr = {0};
+	socklen_t len = sizeof(addr);
+
+	p.listener = listener(family, &p.port);
+	p.client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(getsockname(p.listener, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(connect(p.client, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(p.client, (struct sockaddr *)&addr, &len), 0);
+	p.sport = ntohs(addr.sin6_port); /* at the same place in either family */
+	port_protect(p.port);
+	return p;
+}
+
+static inline void peer_close(struct peer *p)
+{
+	close(p->client);
+	close(p->listener);
+}
+
+static inline void peer_frame(struct frame *f, const struct peer *p, uint8_t flags)
+{
+	segment(f, p->from, p->sport, p->port, flags, 1, 1);
+}
+
+/* The ACK of a handshake that a cookie began. Its source, 198.18.0.0/15, answers to nobody. */
+static inline void cookie_ack(struct frame *f, uint32_t source, uint16_t sport, uint16_t port)
+{
+	char from[INET_ADDRSTRLEN];
+
+	snprintf(from, sizeof(from), "198.%u.%u.%u", 18 + (source >> 16 & 1), source >> 8 & 255,
+		 source & 255);
+	segment(f, from, sport, port, F_SYN, 1000, 0);
+	assert_int_equal(run_bytes(f->bytes, f->len, 1), XDP_TX);
+	segment(f, from, sport, port, F_ACK, 1001, be32(sent + f->l4 + 4) + 1);
+}
+
 #endif
