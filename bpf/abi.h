@@ -54,7 +54,7 @@ struct list_value {
 	__u8 prefixlen; /* the key's, where until or stage is set; 0: not said */
 	enum origin next_origin;
 	__u32 until; /* seconds of CLOCK_MONOTONIC; 0: no end */
-	__u32 next_until;
+	__u32 next_until; /* of the file's, with nothing staged: the end of an operator's that it holds the place of */
 	__u16 note; /* key of notes; 0: none */
 	__u16 next_note;
 	ABI_MORE
