@@ -214,6 +214,7 @@ enum cookie_option {
 	COOKIE_WSCALE = 4, /* what the SYN-ACK says is cookie_wscale */
 	COOKIE_WHEN_FULL =
 		8, /* tcp_syncookies is 1: SYN_AUTO asks for each SYN whether the queue is full */
+	COOKIE_NONE = 16, /* tcp_syncookies is 0: the kernel makes none, and SYNs pass */
 };
 
 /*

@@ -208,6 +208,10 @@ static void print_cookies(const struct policy *p)
 {
 	if (p->syn_mode == SYN_OFF)
 		return;
+	if (p->cookie_options & COOKIE_NONE) {
+		printf("; the kernel makes no cookies (net.ipv4.tcp_syncookies is 0)");
+		return;
+	}
 	printf("; cookies keep the MSS%s%s",
 	       p->cookie_options & COOKIE_TIMESTAMPS ? ", timestamps" : "",
 	       p->cookie_options & COOKIE_SACK ? ", SACK" : "");
@@ -215,11 +219,15 @@ static void print_cookies(const struct policy *p)
 		printf(", window scale %u", p->cookie_wscale);
 }
 
+/* Null: the kernel makes none. */
 static json_t *json_cookies(const struct policy *p)
 {
-	json_t *kept = json_pack("{s:b, s:b}", "timestamps", p->cookie_options & COOKIE_TIMESTAMPS,
-				 "sack", p->cookie_options & COOKIE_SACK);
+	json_t *kept;
 
+	if (p->cookie_options & COOKIE_NONE)
+		return json_null();
+	kept = json_pack("{s:b, s:b}", "timestamps", p->cookie_options & COOKIE_TIMESTAMPS, "sack",
+			 p->cookie_options & COOKIE_SACK);
 	json_object_set_new(kept, "window_scale",
 			    p->cookie_options & COOKIE_WSCALE ? json_integer(p->cookie_wscale)
 							      : json_null());

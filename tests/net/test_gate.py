@@ -215,6 +215,17 @@ def test_apply_names_settings_too(bed):
     assert bed.json("status", *here)[0]["syn_mode"] == "always"
 
 
+def test_status_tells_that_the_kernel_makes_no_cookies(bed):
+    bed.sysctl("net.ipv4.tcp_timestamps", 2)
+    bed.sysctl("net.ipv4.tcp_syncookies", 0)
+    bed.attach("  syn_flood: {mode: always}\n")
+    assert "; the kernel makes no cookies (net.ipv4.tcp_syncookies is 0)" in bed.sluice("status", *here(bed)).stdout
+    assert bed.json("status", *here(bed))[0]["cookies"] is None
+    bed.sysctl("net.ipv4.tcp_syncookies", 2)
+    bed.sluice("apply", *here(bed), "-c", bed.path / "edge.yaml")
+    assert bed.json("status", *here(bed))[0]["cookies"]["timestamps"] is True
+
+
 def test_settings_of_another_namespace_are_not_taken(bed):
     """They would be promised to clients by a kernel that has others."""
     bed.sysctl("net.ipv4.tcp_timestamps", 1)

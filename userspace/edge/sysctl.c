@@ -163,6 +163,10 @@ void edge_sysctl_cookies(struct policy *policy)
 	policy->cookie_wscale = 0;
 	if (policy->syn_mode == SYN_OFF)
 		return;
+	if (value_of(&settings[SYNCOOKIES]) == 0) {
+		policy->cookie_options = COOKIE_NONE;
+		return;
+	}
 	if (value_of(&settings[SYNCOOKIES]) == 1)
 		policy->cookie_options |= COOKIE_WHEN_FULL;
 	if (value_of(&settings[TIMESTAMPS]) != 2)
