@@ -242,17 +242,18 @@ static void test_connections_that_end_at_once(void **state)
 {
 	static const uint8_t kinds[] = {F_ACK, F_PSH | F_ACK, F_FIN | F_ACK, F_FIN | F_PSH | F_ACK};
 	struct opener o = opener_new();
+	uint16_t sport = 4001;
 	struct frame f;
 
 	(void)state;
-	for (uint16_t i = 0; i < sizeof(kinds); i++) {
+	for (size_t i = 0; i < sizeof(kinds); i++, sport += 2) {
 		guard->bss->test_now += HOUR;
-		opener_open(&o, (uint16_t)(4001 + 2 * i));
-		opener_open(&o, (uint16_t)(4002 + 2 * i));
+		opener_open(&o, sport);
+		opener_open(&o, sport + 1);
 		policy_set((struct policy){LIMIT(LIMIT_CONNECTIONS, HOUR, 1)});
-		opener_frame(&f, &o, (uint16_t)(4001 + 2 * i), kinds[i], 1001, 1);
+		opener_frame(&f, &o, sport, kinds[i], 1001, 1);
 		expect(&f, REASON_PASSED);
-		opener_frame(&f, &o, (uint16_t)(4002 + 2 * i), kinds[i], 1001, 1);
+		opener_frame(&f, &o, sport + 1, kinds[i], 1001, 1);
 		expect(&f, REASON_LIMITED_CONNECTIONS);
 		policy_set((struct policy){0});
 	}
