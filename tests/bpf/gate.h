@@ -21,6 +21,16 @@ static inline int listener(int family, uint16_t *ret_port)
 	return fd;
 }
 
+/* One on a protected port, for which the kernel makes cookies. */
+static inline int cookie_listener(uint16_t *ret_port)
+{
+	int fd = listener(AF_INET, ret_port);
+
+	port_protect(*ret_port);
+	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
+	return fd;
+}
+
 static inline uint32_t be32(const uint8_t *at)
 {
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];

@@ -9,12 +9,10 @@
 static void test_connections(void **state)
 {
 	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int fd = cookie_listener(&port);
 	struct frame f;
 
 	(void)state;
-	port_protect(port);
-	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	policy_set((struct policy){.syn_mode = SYN_ALWAYS, LIMIT(LIMIT_CONNECTIONS, SEC, 2)});
 	cookie_ack(&f, 1, 1, port);
 	expect(&f, REASON_COOKIE_VALID);
@@ -71,13 +69,11 @@ static void expect_behind(struct frame ack, enum reason reason, bool fin)
 static void test_connections_count_once(void **state)
 {
 	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int fd = cookie_listener(&port);
 	struct frame f;
 
 	(void)state;
 	stay_on_one_cpu();
-	port_protect(port);
-	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	policy_set((struct policy){.syn_mode = SYN_ALWAYS, LIMIT(LIMIT_CONNECTIONS, HOUR, 2)});
 	for (uint16_t sport = 1; sport <= 2; sport++) {
 		cookie_ack(&f, 1, sport, port);

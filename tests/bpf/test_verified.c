@@ -173,12 +173,10 @@ static void test_flood_takes_nothing(void **state)
 {
 	uint64_t full = SEC; /* between packets of a bucket; the flood takes longer */
 	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int fd = cookie_listener(&port);
 	struct frame f;
 
 	(void)state;
-	port_protect(port);
-	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	policy_set((struct policy){.syn_mode = SYN_ALWAYS, PACKETS(HOUR, 2)});
 	verify_many(port, KNOWN);
 	policy_set((struct policy){PACKETS(HOUR, 2), .port[LIMIT_PACKETS] = {full, 1}});
@@ -205,7 +203,7 @@ static void test_full_table_refuses(void **state)
 	struct known_set known;
 	struct verified busy = {.idle_at = guard->bss->test_now + VERIFIED_HOLD_NSEC};
 	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int fd = cookie_listener(&port);
 	struct frame f;
 
 	(void)state;
@@ -220,8 +218,6 @@ static void test_full_table_refuses(void **state)
 		assert_int_equal(
 			bpf_map_update_elem(bpf_map__fd(guard->maps.verified), &i, &busy, 0), 0);
 	}
-	port_protect(port);
-	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	policy_set((struct policy){.syn_mode = SYN_ALWAYS, PACKETS(SEC, 1)});
 	cookie_ack(&f, 1, 1, port);
 	expect(&f, REASON_COOKIE_VALID);
@@ -243,6 +239,16 @@ static void test_full_table_refuses(void **state)
 	close(fd);
 }
 
+/* Who comes again is known from then on. */
+static void peer_verify(struct frame *f, const struct peer *p)
+{
+	policy_set((struct policy){PACKETS(SEC, 1000)});
+	peer_frame(f, p, F_ACK);
+	expect(f, REASON_PASSED);
+	expect(f, REASON_PASSED);
+	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+}
+
 /* Who goes on sending keeps the place for as long as that: it is held from the last packet on, to the second. */
 static void test_place_is_held_while_it_sends(void **state)
 {
@@ -252,11 +258,7 @@ static void test_place_is_held_while_it_sends(void **state)
 	struct frame f;
 
 	(void)state;
-	policy_set((struct policy){PACKETS(SEC, 1000)});
-	peer_frame(&f, &p, F_ACK);
-	expect(&f, REASON_PASSED);
-	expect(&f, REASON_PASSED);
-	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	peer_verify(&f, &p);
 	for (int i = 0; i < 3; i++) {
 		guard->bss->test_now += VERIFIED_HOLD_NSEC - SEC;
 		expect(&f, REASON_PASSED);
@@ -289,11 +291,7 @@ static void test_each_limit_of_the_known(void **state)
 	struct frame f;
 
 	(void)state;
-	policy_set((struct policy){PACKETS(SEC, 1000)});
-	peer_frame(&f, &p, F_ACK);
-	expect(&f, REASON_PASSED);
-	expect(&f, REASON_PASSED);
-	assert_int_equal(tally_read(TALLY_VERIFIED), 1);
+	peer_verify(&f, &p);
 	crowd(guard->bss->test_now + HOUR); /* in the table there is nothing for it */
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct policy one = {0};
@@ -386,12 +384,10 @@ static void test_shadow_sends_no_cookies(void **state)
 {
 	uint64_t before;
 	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int fd = cookie_listener(&port);
 	struct frame f;
 
 	(void)state;
-	port_protect(port);
-	write_sysctl("/proc/sys/net/ipv4/tcp_syncookies", "2");
 	policy_set((struct policy){.syn_mode = SYN_ALWAYS, .mode = GUARD_SHADOW});
 	segment(&f, "198.51.100.7", 1, port, F_SYN, 1000, 0);
 	before = tally_read(TALLY_SYNS_SEEN);

@@ -233,23 +233,15 @@ static int build(const struct edge_program *p, const struct device *d, struct ed
 	return rc;
 }
 
-/* The name that the guard's interface has now, in this network namespace; false: it is in another one. */
-static bool is_here(const struct edge_status *status, char ret_name[IF_NAMESIZE])
-{
-	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-
-	return if_indextoname(status->ifindex, ret_name) &&
-	       bpf_xdp_query((int)status->ifindex, 0, &query) == 0 &&
-	       query.prog_id == status->program_id;
-}
-
-/* The guard that is pinned under this name is another interface's. */
+/* The guard that is pinned under this name is another interface's: of another namespace, or one that has another name now. */
 static int refuse_other(const struct edge *e, const struct edge_status *status, struct error *err)
 {
-	char now[IF_NAMESIZE];
+	int rc = edge_check_here(e, status, err);
+	char now[IF_NAMESIZE] = "";
 
-	if (!is_here(status, now))
-		return edge_check_here(e, status, err);
+	if (rc < 0)
+		return rc;
+	if_indextoname(status->ifindex, now);
 	return error_set(err, EEXIST,
 			 "%s has the guard that was attached to %s: 'sluice detach --interface %s' "
 			 "first",
